@@ -1,0 +1,10 @@
+"""The app's entry: registers its start-up checks."""
+
+from django.apps import AppConfig
+
+
+class ActivityConfig(AppConfig):
+    """Exchanges, their instances and what these report."""
+
+    name = "activity"
+    verbose_name = "Exchanges and activity"

@@ -1,0 +1,142 @@
+"""The record: exchanges, people and tokens. schema.sql is the truth; a test proves these models equal to it."""
+
+import hashlib
+import secrets
+from typing import Any, ClassVar
+from zoneinfo import available_timezones
+
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from activity.wire.keys import EXCHANGE_NAME
+
+
+class Exchange(models.Model):
+    """One exchange of the network. The contract's `exchanges` table: its id keys the status, its name the stream."""
+
+    name = models.CharField(
+        max_length=64,
+        unique=True,
+        validators=[RegexValidator(rf"^{EXCHANGE_NAME.pattern}\Z", _("Lower-case letters, digits, _ and - only."))],
+        help_text=_("Lower case. Keys the exchange's stream: it never changes once an instance has written."),
+    )
+    display_name = models.CharField(max_length=100)
+    active = models.BooleanField(default=True, help_text=_("Inactive exchanges have no card and no feed."))
+    ws_url = models.CharField(_("WebSocket URL"), max_length=300, blank=True, default="")
+    rest_url = models.CharField(_("REST URL"), max_length=300, blank=True, default="")
+    timeframes = models.JSONField(default=list, blank=True, help_text=_('A list such as ["1m", "1h"].'))
+    api_limits = models.JSONField(default=dict, blank=True, help_text=_("Limits of the exchange's API, per call."))
+    fee_schedule = models.JSONField(default=dict, blank=True)
+    geo_restrictions = models.JSONField(default=list, blank=True, help_text=_('Country codes such as ["US"].'))
+
+    class Meta:
+        db_table = "exchanges"
+        ordering: ClassVar = ["name"]
+        # "view" is Django's own. access.can() is the only reader of these.
+        permissions: ClassVar = [
+            ("claim_exchange", "Can claim responsibility for the instance"),
+            ("command_exchange", "Can send commands to the instance"),
+            ("takeover_exchange", "Can take over from another admin or host"),
+            ("administer_exchange", "Can administer the exchange"),
+        ]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(id__gte=1), name="exchanges_id_positive"),
+            models.UniqueConstraint(models.functions.Lower("name"), name="exchanges_name_lower"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserManager(BaseUserManager["User"]):
+    """Makes users whose login is their e-mail, compared without regard to case."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Raises ValueError without an e-mail."""
+        if not email:
+            raise ValueError("a user needs an e-mail: it is the login")
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """A user who may everything."""
+        return self.create_user(email, password, **{**fields, "is_staff": True, "is_superuser": True})
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """By e-mail, in any case."""
+        return self.get(email=(username or "").strip().lower())
+
+
+def validate_time_zone(value: str) -> None:
+    """Refuse what the IANA time zone database does not know."""
+    if value not in available_timezones():
+        raise ValidationError(_("%(value)s is no IANA time zone, e.g. Europe/Berlin"), params={"value": value})
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """An admin. The e-mail is the login and is stored in lower case."""
+
+    email = models.EmailField(unique=True)
+    display_name = models.CharField(max_length=100, blank=True, default="")
+    time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
+    is_staff = models.BooleanField(default=False, help_text=_("May open the Django admin."))
+    is_active = models.BooleanField(default=True, help_text=_("Instead of deleting a user, clear this."))
+    date_joined = models.DateTimeField(auto_now_add=True)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    class Meta:
+        db_table = "users"
+        ordering: ClassVar = ["email"]
+
+    def __str__(self) -> str:
+        return self.email
+
+    def clean(self) -> None:
+        """The login is compared in lower case, so it is stored in lower case."""
+        super().clean()
+        self.email = self.email.strip().lower()
+
+    def get_full_name(self) -> str:
+        """The name that pages show."""
+        return self.display_name or self.email
+
+    def get_short_name(self) -> str:
+        """The name that the top bar shows."""
+        return self.get_full_name()
+
+
+class ApiToken(models.Model):
+    """A bearer token of a program that acts with one user's rights. Only the token's hash is stored."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(max_length=100, help_text=_("What uses it, e.g. 'grafana in the office'."))
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "api_tokens"
+        ordering: ClassVar = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.user})"
+
+    @staticmethod
+    def digest_of(token: str) -> str:
+        """SHA-256 in hex. The token has 256 random bits, so no slow hash is needed."""
+        return hashlib.sha256(token.encode()).hexdigest()
+
+    @classmethod
+    def issue(cls, user: User, name: str) -> tuple["ApiToken", str]:
+        """A new token and its text, which is shown once and not stored."""
+        text = f"perseus_{secrets.token_urlsafe(32)}"
+        return cls.objects.create(user=user, name=name, digest=cls.digest_of(text)), text

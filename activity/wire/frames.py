@@ -1,0 +1,92 @@
+"""Section 4 of the contract: the frames of the WebSocket feed, JSON text in both directions."""
+
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+
+#: The server keeps at most this many bytes unacknowledged per socket; beyond that it waits.
+WINDOW_BYTES: Final = 256 * 1024
+#: A client that acknowledges nothing for this long, while something waits for it, is closed with STALLED.
+STALL_SECONDS: Final = 60
+
+CursorText = Annotated[str, StringConstraints(pattern=r"^\d{1,20}-\d{1,20}$")]
+
+
+class CloseCode:
+    """Sent after accepting: a refusal before the accept reaches browsers as 1006, which tells them nothing."""
+
+    RESTART: Final = 1012
+    MALFORMED: Final = 4400
+    SIGNED_OUT: Final = 4401
+    FORBIDDEN: Final = 4403
+    UNKNOWN_EXCHANGE: Final = 4404
+    STALLED: Final = 4408
+
+
+class _ClientFrame(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Subscribe(_ClientFrame):
+    """The client's first frame: the last id that it has, per exchange. One left out starts at the newest entries."""
+
+    type: Literal["subscribe"]
+    after: dict[str, CursorText] = Field(default_factory=dict, max_length=10_000)
+
+
+class Ack(_ClientFrame):
+    """What the client has shown, per exchange."""
+
+    type: Literal["ack"]
+    last: dict[str, CursorText] = Field(max_length=10_000)
+
+
+ClientFrame = Annotated[Subscribe | Ack, Field(discriminator="type")]
+CLIENT_FRAME: Final[TypeAdapter[Subscribe | Ack]] = TypeAdapter(ClientFrame)
+
+
+class _ServerFrame(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+
+class Entries(_ServerFrame):
+    """In id order, each entry after the cursor exactly once per connection. Each has ``id`` beside its raw fields."""
+
+    type: Literal["entries"] = "entries"
+    exchange: str
+    entries: list[dict[str, str]] = Field(min_length=1)
+
+
+class Gap(_ServerFrame):
+    """Entries between `after` and `first` are no longer held, or the stream was recreated: said, never papered over."""
+
+    type: Literal["gap"] = "gap"
+    exchange: str
+    after: str = Field(description="The cursor that the client asked to go on from")
+    first: str | None = Field(description="The first entry that is still held; null while there is none")
+
+
+class Status(_ServerFrame):
+    """An exchange's instance: on every change of state, owner or liveness, and on each heartbeat."""
+
+    type: Literal["status"] = "status"
+    exchange: str
+    online: bool
+    status: dict[str, Any] | None = Field(description="The status as the instance wrote it; null while offline")
+    lastKnown: dict[str, str] | None = Field(description="While offline: the newest entry that tells the state")
+    ttlMs: int | None = Field(default=None, description="Milliseconds that the key had left when this frame was made")
+    problem: str = Field(default="", description="Why a status that exists cannot be read; empty where it can")
+
+
+class Command(_ServerFrame):
+    """The progress of a command."""
+
+    type: Literal["command"] = "command"
+    exchange: str
+    correlationId: UUID
+    progress: Literal["acknowledged", "succeeded", "failed", "expired"]
+
+
+ServerFrame = Annotated[Entries | Gap | Status | Command, Field(discriminator="type")]
+SERVER_FRAME: Final[TypeAdapter[Entries | Gap | Status | Command]] = TypeAdapter(ServerFrame)

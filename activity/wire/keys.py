@@ -1,0 +1,33 @@
+"""Names of every Redis key. The status is keyed by the exchange's id, its activity by the exchange's name."""
+
+import re
+
+#: Exchange names are slugs in lower case (contract, section 3: the stream is keyed by the normalised name).
+EXCHANGE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def status_key(exchange_id: int) -> str:
+    """``exchange:{id}:status``: one JSON string. The key's existence is liveness, and the key is the lock.
+
+    Raises ValueError for an id below 1: an idle process has a placeholder id 0 that is never written to Redis.
+    """
+    if exchange_id < 1:
+        raise ValueError(f"exchange id {exchange_id} is never written to Redis: ids start at 1")
+    return f"exchange:{exchange_id}:status"
+
+
+def ownership_key(exchange_id: int) -> str:
+    """The hash beside the status key, without TTL: epoch, owner, state, prev.
+
+    The hash tag is the status key's whole name, so both live in one slot of a Redis Cluster and one script may
+    touch both.
+    """
+    return f"{{{status_key(exchange_id)}}}:own"
+
+
+def stream_key(exchange_name: str) -> str:
+    """``logs:network:{name}``: the exchange's activity, one Redis Stream. Raises ValueError for what is no name."""
+    name = exchange_name.lower()
+    if not EXCHANGE_NAME.fullmatch(name):
+        raise ValueError(f"{exchange_name!r} is no exchange name: lower-case letters, digits, '_' and '-' only")
+    return f"logs:network:{name}"
