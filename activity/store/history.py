@@ -1,0 +1,190 @@
+"""What pages, the API and the board read: statuses with their TTL, and entries newest first across exchanges.
+
+Synchronous, because pages run in threads: rendering must never hold up the event loop that carries the feed.
+All functions raise StoreUnavailable on Redis trouble.
+"""
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from activity.store.client import SyncClient, redis_errors
+from activity.wire.entries import EntryId, StreamEntry, read_entry
+from activity.wire.keys import status_key, stream_key
+from activity.wire.status import StatusReading, read_status
+
+#: Entries fetched per exchange in one step while looking for a certain kind.
+_STEP: Final = 100
+#: One page looks at no more entries than this before it hands back what it has, with a cursor that goes on.
+_SCAN_LIMIT: Final = 10_000
+#: Statuses fetched in one round trip.
+_PIPELINE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RawStatus:
+    """A status key as found: its value, None where there is none, and the milliseconds it has left."""
+
+    value: bytes | None
+    ttl_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceView:
+    """One exchange and the instance that holds it. `reading` is None while there is none.
+
+    `last_known` is, only then, the newest entry that tells a state, and `last_error` the newest error nearby.
+    """
+
+    exchange_id: int
+    exchange_name: str
+    reading: StatusReading | None
+    ttl_ms: int | None = None
+    last_known: StreamEntry | None = None
+    last_error: StreamEntry | None = None
+
+
+class Position(NamedTuple):
+    """Where a page ended, in an order across exchanges: newest id first, then by name."""
+
+    entry_id: EntryId
+    exchange: str
+
+    def __str__(self) -> str:
+        return f"{self.entry_id}@{self.exchange}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """From ``MS-SEQ@name``. Raises ValueError for anything else."""
+        entry_id, mark, exchange = text.partition("@")
+        if not mark:
+            raise ValueError(f"{text[:60]!r} is no cursor: pass back nextCursor as it was given")
+        stream_key(exchange)  # raises ValueError for what cannot be an exchange's name
+        return cls(EntryId.parse(entry_id), exchange)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryPage:
+    """Entries newest first, each with its exchange's name. `next_cursor` is None at the end of the history."""
+
+    entries: list[tuple[str, StreamEntry]]
+    next_cursor: str | None
+
+
+def read_raw_statuses(client: SyncClient, exchange_ids: Sequence[int]) -> list[RawStatus]:
+    """The status keys by single-key GETs, in one round trip per 500. Never SCAN or KEYS."""
+    found: list[RawStatus] = []
+    for start in range(0, len(exchange_ids), _PIPELINE):
+        with redis_errors():
+            pipeline = client.pipeline(transaction=False)
+            for exchange_id in exchange_ids[start : start + _PIPELINE]:
+                key = status_key(exchange_id)
+                pipeline.get(key).pttl(key)
+            replies = pipeline.execute()
+        for value, ttl_ms in zip(replies[::2], replies[1::2], strict=True):
+            # -2: expired between the two commands; -1: somebody removed the TTL, so nothing says when it was written.
+            alive = value is not None and ttl_ms != -2
+            found.append(RawStatus(value if alive else None, ttl_ms if alive and ttl_ms >= 0 else None))
+    return found
+
+
+def _rows(client: SyncClient, name: str, newest: str, count: int) -> list[StreamEntry]:
+    with redis_errors():
+        rows: Any = client.xrevrange(stream_key(name), max=newest, count=count)
+    return [read_entry(row[0], row[1]) for row in rows]
+
+
+def _before(entry_id: EntryId) -> str | None:
+    """The largest id below an id, as XREVRANGE's inclusive start; None below the first."""
+    milliseconds, sequence = entry_id
+    if sequence:
+        return f"{milliseconds}-{sequence - 1}"
+    return f"{milliseconds - 1}-{(1 << 64) - 1}" if milliseconds else None
+
+
+def _newest_first(client: SyncClient, name: str, newest: str | None, step: int) -> Iterator[StreamEntry]:
+    while newest is not None:
+        rows = _rows(client, name, newest, step)
+        yield from rows
+        newest = _before(rows[-1].id) if len(rows) == step else None
+
+
+def read_last_known(client: SyncClient, name: str) -> tuple[StreamEntry | None, StreamEntry | None]:
+    """The newest entry that tells the exchange's state, and the newest error before or at the first 100 entries."""
+    known: StreamEntry | None = None
+    error: StreamEntry | None = None
+    for looked_at, entry in enumerate(_newest_first(client, name, "+", _STEP), start=1):
+        known = known or (entry if entry.state else None)
+        error = error or (entry if entry.kind == "error" else None)
+        if known and (error or looked_at >= _STEP):
+            break
+        if looked_at >= _SCAN_LIMIT:
+            break
+    return known, error
+
+
+def read_instances(client: SyncClient, exchanges: Sequence[tuple[int, str]]) -> list[InstanceView]:
+    """Every given (id, name), online or not, in the given order."""
+    views = []
+    statuses = read_raw_statuses(client, [exchange_id for exchange_id, _ in exchanges])
+    for (exchange_id, name), raw in zip(exchanges, statuses, strict=True):
+        if raw.value is not None:
+            views.append(InstanceView(exchange_id, name, read_status(raw.value), raw.ttl_ms))
+        else:
+            known, error = read_last_known(client, name)
+            views.append(InstanceView(exchange_id, name, None, last_known=known, last_error=error))
+    return views
+
+
+def read_newest_ids(client: SyncClient, names: Sequence[str]) -> dict[str, str]:
+    """The newest entry's id per exchange, 0-0 for an empty stream: the cursor from which a page's socket goes on.
+
+    Take it before the entries are read, so that nothing falls between the first paint and the socket.
+    """
+    with redis_errors():
+        pipeline = client.pipeline(transaction=False)
+        for name in names:
+            pipeline.xrevrange(stream_key(name), count=1)
+        replies = pipeline.execute()
+    return {name: rows[0][0].decode("ascii") if rows else "0-0" for name, rows in zip(names, replies, strict=True)}
+
+
+def read_entry_at(client: SyncClient, name: str, entry_id: EntryId) -> StreamEntry | None:
+    """One entry by its id, None where the stream does not hold it."""
+    with redis_errors():
+        rows: Any = client.xrange(stream_key(name), min=str(entry_id), max=str(entry_id), count=1)
+    return read_entry(rows[0][0], rows[0][1]) if rows else None
+
+
+def read_page(
+    client: SyncClient, names: Sequence[str], *, count: int, cursor: str | None = None, event: str | None = None
+) -> HistoryPage:
+    """Up to `count` entries newest first across the given exchanges, after the cursor of an earlier page.
+
+    `event` keeps entries whose event field is exactly that. A page may come back short, even empty, with a cursor: it
+    looks at 10,000 entries at the most. Raises ValueError for a malformed cursor.
+    """
+    position = Position.parse(cursor) if cursor is not None else None
+    step = min(count + 1, _STEP)
+
+    def source(name: str) -> Iterator[tuple[int, int, str, StreamEntry]]:
+        newest: str | None = "+"
+        if position is not None:
+            # Entries of one id are ordered by name: names after the cursor's still have theirs to show.
+            newest = str(position.entry_id) if name > position.exchange else _before(position.entry_id)
+        for entry in _newest_first(client, name, newest, step):
+            yield -entry.id.milliseconds, -entry.id.sequence, name, entry
+
+    entries: list[tuple[str, StreamEntry]] = []
+    last: Position | None = None
+    merged = heapq.merge(*(source(name) for name in sorted(set(names))), key=lambda row: row[:3])
+    for looked_at, (_, _, name, entry) in enumerate(merged, start=1):
+        if len(entries) == count:
+            return HistoryPage(entries, str(last))
+        last = Position(entry.id, name)
+        if event is None or entry.fields.get("event") == event:
+            entries.append((name, entry))
+        if looked_at >= _SCAN_LIMIT:
+            return HistoryPage(entries, str(last))
+    return HistoryPage(entries, None)

@@ -1,0 +1,121 @@
+"""One exchange's activity stream, from the event loop: append, and read on from a cursor."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from redis.exceptions import ResponseError
+
+from activity.store.client import BLOCK_MILLISECONDS, AsyncClient, StoreUnavailable, redis_errors
+from activity.wire.entries import RETENTION_DAYS, EntryId, StreamEntry, read_entry
+from activity.wire.keys import stream_key
+
+RETENTION_MILLISECONDS: Final = RETENTION_DAYS * 24 * 60 * 60 * 1000
+
+START: Final = EntryId(0, 0)
+_LARGEST_SEQUENCE: Final = (1 << 64) - 1
+
+
+async def append(client: AsyncClient, exchange_name: str, fields: Mapping[str, str]) -> EntryId:
+    """Append one entry and trim what is older than 90 days, in the same XADD: retention needs no job.
+
+    Raises StoreUnavailable. There is no retry here: after a lost reply the entry may stand in the stream already.
+    """
+    oldest = int(time.time() * 1000) - RETENTION_MILLISECONDS
+    with redis_errors():
+        entry_id = await client.xadd(
+            stream_key(exchange_name),
+            dict(fields),
+            minid=oldest,
+            approximate=True,  # type: ignore[arg-type]
+        )
+    return EntryId.parse(entry_id.decode("ascii"))
+
+
+def after(entry_id: EntryId) -> str:
+    """The smallest id above an id, as XRANGE's inclusive start (Redis 6.2 and later also know ``(id``)."""
+    milliseconds, sequence = entry_id
+    return f"{milliseconds}-{sequence + 1}" if sequence < _LARGEST_SEQUENCE else f"{milliseconds + 1}-0"
+
+
+def _entries(rows: list[Any]) -> list[StreamEntry]:
+    return [read_entry(row[0], row[1]) for row in rows]
+
+
+async def read_range(client: AsyncClient, exchange_name: str, cursor: EntryId, count: int) -> list[StreamEntry]:
+    """Up to `count` entries after the cursor, oldest first. Raises StoreUnavailable."""
+    with redis_errors():
+        return _entries(await client.xrange(stream_key(exchange_name), min=after(cursor), count=count))
+
+
+async def wait_for_entries(client: AsyncClient, exchange_name: str, cursor: EntryId, count: int) -> list[StreamEntry]:
+    """Wait up to 4 s for entries after the cursor; an empty list when none came. Needs a blocking client.
+
+    The cursor is always a real id and never ``$``: a command that is sent again must not skip what came between.
+    """
+    with redis_errors():
+        reply = await client.xread({stream_key(exchange_name): str(cursor)}, count=count, block=BLOCK_MILLISECONDS)
+    return _entries(reply[0][1]) if reply else []
+
+
+async def last_generated_id(client: AsyncClient, exchange_name: str) -> EntryId:
+    """The newest id that the stream has ever given out; 0-0 where there is no stream. Raises StoreUnavailable."""
+    with redis_errors():
+        try:
+            info: Any = await client.xinfo_stream(stream_key(exchange_name))
+        except ResponseError as error:
+            if "no such key" in str(error).lower():
+                return START
+            raise
+    return EntryId.parse(info["last-generated-id"].decode("ascii"))
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """How a reader may go on from a cursor: from `cursor`, after saying that entries are missing where `gap`.
+
+    `first` is the first entry that is still held, None while the stream holds none.
+    """
+
+    cursor: EntryId
+    gap: bool
+    first: EntryId | None
+
+
+async def resume_from(client: AsyncClient, exchange_name: str, cursor: EntryId) -> Resume:
+    """Decide whether a reader that has seen `cursor` would miss anything (RELIABILITY, section 2).
+
+    * the entry is still there: exact;
+    * it is newer than the last id given out: the stream was recreated, so everything in it is unseen;
+    * it is gone and the first entry is newer: trimmed, entries may be missing;
+    * it is gone and older entries still stand: it was deleted alone, nothing after it is missing.
+    """
+    if cursor == START:
+        return Resume(START, gap=False, first=None)
+    key = stream_key(exchange_name)
+    with redis_errors():
+        if await client.xrange(key, min=str(cursor), max=str(cursor), count=1):
+            return Resume(cursor, gap=False, first=None)
+        rows: list[Any] = await client.xrange(key, count=1)
+    first = EntryId.parse(rows[0][0].decode("ascii")) if rows else None
+    newest = await last_generated_id(client, exchange_name)
+    if cursor > newest:
+        return Resume(START, gap=True, first=first)
+    if first is None or first > cursor:
+        # Nothing was given out after the cursor: what it points at was the newest entry, and nothing is missing.
+        return Resume(cursor, gap=newest > cursor, first=first)
+    return Resume(cursor, gap=False, first=first)
+
+
+__all__ = [
+    "START",
+    "Resume",
+    "StoreUnavailable",
+    "after",
+    "append",
+    "last_generated_id",
+    "read_range",
+    "resume_from",
+    "wait_for_entries",
+]
