@@ -1,0 +1,192 @@
+"""What a page says about one exchange's instance, and the verdict over all of them.
+
+static/js/cards.js makes the same facts of a status frame and paints them into the same markup; a browser test compares
+both. Times are milliseconds since 1970 by the server's clock. No instance's own clock is trusted for freshness: the age
+of the last heartbeat is what the key's TTL has lost, and other durations are differences within one writer's clock.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Literal
+
+from django.urls import reverse
+
+from activity.rows import entry_time
+from activity.store.history import InstanceView
+from activity.text import HEADLINE_CHARS, initials, milliseconds, visible
+from activity.wire.clock import parse_timestamp
+from activity.wire.entries import StreamEntry
+from activity.wire.keys import status_key
+from activity.wire.status import HEARTBEAT_SECONDS, ReadStatus, ttl_seconds
+
+#: fresh: beat within the interval. late: beyond it, key still there. lost: key gone. ended: gone after it said stopped.
+#: never: no history either. unreadable: the key is there, its value makes no sense. unknown: we could not look.
+Condition = Literal["fresh", "late", "lost", "ended", "never", "unreadable", "unknown"]
+#: Worst first: the order of the verdict.
+SEVERITY: Final[tuple[Condition, ...]] = ("lost", "unreadable", "unknown", "late", "ended", "never")
+#: Characters of an error on a card; the feed has the whole of it.
+ERROR_CHARS: Final = HEADLINE_CHARS
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """All facts of one exchange, as shown. An empty text or None is a fact that nobody has told."""
+
+    name: str
+    url: str
+    status_key: str
+    display_name: str = ""
+    cond: Condition = "never"
+    state: str = ""
+    beat_at: int | None = None
+    interval: int = HEARTBEAT_SECONDS
+    state_since: int | None = None
+    running_since: int | None = None
+    active_since: int | None = None
+    host: str = ""
+    ip: str = ""
+    country: str = ""
+    admin: str = ""
+    initials: str = ""
+    symbols: str = ""
+    mode: str = ""
+    version: str = ""
+    epoch: str = ""
+    instance: str = ""
+    pid: str = ""
+    error: str = ""
+    error_at: int | None = None
+    known_at: int | None = None
+    problem: str = ""
+
+    @property
+    def online(self) -> bool:
+        """Whether its key exists and says something."""
+        return self.cond in ("fresh", "late")
+
+    @property
+    def served(self) -> bool:
+        """Its owner is active and its key exists."""
+        return self.online and self.state == "active"
+
+    @property
+    def expires_at(self) -> int | None:
+        """When the key goes unless a beat renews it."""
+        return None if self.beat_at is None else self.beat_at + ttl_seconds(self.interval) * 1000
+
+
+def _short(text: str | None) -> str:
+    text = text or ""
+    return visible(text if len(text) <= ERROR_CHARS else f"{text[:ERROR_CHARS]}…")
+
+
+def _moment(text: str | None) -> int | None:
+    moment = parse_timestamp(text)
+    return None if moment is None else milliseconds(moment)
+
+
+def _online(card: Card, status: ReadStatus, ttl_ms: int | None, now: int) -> Card:
+    ttl = ttl_seconds(status.interval) * 1000
+    age = max(0, ttl - ttl_ms) if ttl_ms is not None else None
+    beat = _moment(status.lastHeartbeat)
+
+    def since(text: str | None) -> int | None:
+        moment = _moment(text)
+        if moment is None or beat is None or age is None:
+            return moment
+        return now - age - (beat - moment)  # the difference by the writer's clock, laid against ours
+
+    admin = status.adminDisplayName or status.adminEmail or ""
+    return replace(
+        card,
+        # A key without a TTL tells no age, so nothing says that its writer still lives.
+        cond="late" if age is None or age // 1000 > status.interval else "fresh",
+        state=status.connectionState.value,
+        beat_at=None if age is None else now - age,
+        interval=status.interval,
+        state_since=since(status.lastStateChange),
+        running_since=since(status.registeredAt),
+        active_since=since(status.connectedAt),
+        host=_short(status.hostname),
+        ip=_short(status.ipAddress),
+        country=_short(status.countryCode),
+        admin=_short(admin),
+        initials=initials(admin),
+        symbols=str(status.symbolCount),
+        mode=_short(status.mode),
+        version=_short(status.version),
+        epoch="" if status.epoch is None else str(status.epoch),
+        instance=_short(status.instanceId),
+        pid="" if status.pid is None else str(status.pid),
+        error=_short(status.lastError),
+        error_at=_moment(status.lastErrorAt),
+    )
+
+
+def _time_of(entry: StreamEntry | None) -> int | None:
+    moment = entry_time(entry) if entry else None
+    return None if moment is None else milliseconds(moment)
+
+
+def _offline(card: Card, known: StreamEntry | None, error: StreamEntry | None) -> Card:
+    if known is None:
+        return card
+    return replace(
+        card,
+        cond="ended" if known.state == "stopped" else "lost",
+        state=known.state,
+        known_at=_time_of(known),
+        host=_short(known.fields.get("hostname")),
+        ip=_short(known.fields.get("ip")),
+        admin=_short(known.fields.get("adminEmail")),
+        initials=initials(known.fields.get("adminEmail", "")),
+        epoch=_short(known.fields.get("epoch")),
+        error=_short(error.fields.get("error")) if error else "",
+        error_at=_time_of(error),
+    )
+
+
+def blank_card(exchange_id: int, name: str, display_name: str = "") -> Card:
+    """A card that knows nothing but its exchange."""
+    shown = "" if display_name.lower() == name else visible(display_name)
+    return Card(name, reverse("exchange", args=[name]), status_key(exchange_id), shown)
+
+
+def card_of(view: InstanceView, now: datetime, display_name: str = "") -> Card:
+    """The card of what Redis said at the moment `now`."""
+    card = blank_card(view.exchange_id, view.exchange_name, display_name)
+    if view.reading is None:
+        return _offline(card, view.last_known, view.last_error)
+    if view.reading.status is None:
+        return replace(card, cond="unreadable", problem=_short(view.reading.problem))
+    return _online(card, view.reading.status, view.ttl_ms, milliseconds(now))
+
+
+def unknown_card(exchange_id: int, name: str, display_name: str, problem: str) -> Card:
+    """The card of an exchange that we could not look at."""
+    return replace(blank_card(exchange_id, name, display_name), cond="unknown", problem=visible(problem))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The sentence on top: one clause per exchange that needs a look, worst first, then what is served."""
+
+    clauses: list[Card]
+    waiting: list[Card]
+    served: int
+    total: int
+
+
+def verdict_of(cards: Sequence[Card]) -> Verdict:
+    """`clauses` in order of severity, then by name. Exchanges that never had an instance share one clause, `waiting`."""
+
+    def having(cond: Condition) -> Iterable[Card]:
+        return (card for card in cards if card.cond == cond)
+
+    return Verdict(
+        clauses=[card for cond in SEVERITY if cond != "never" for card in having(cond)],
+        waiting=list(having("never")),
+        served=sum(card.served for card in cards),
+        total=len(cards),
+    )

@@ -1,0 +1,111 @@
+"""Tags that write the attributes by which static/js finds what it keeps up to date.
+
+``data-slot`` is a text, ``data-tick`` a duration that grows or runs out, ``data-ts`` a moment, ``data-when`` a part that
+belongs to some conditions, ``data-with`` and ``data-without`` parts that depend on a fact being known.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django import template
+from django.templatetags.static import static
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from activity import text
+from activity.cards import Card
+
+register = template.Library()
+register.filter("visible", text.visible)
+
+
+@register.simple_tag
+def icon(name: str, css: str = "", label: str = "") -> SafeString:
+    """An icon of the sprite. With a label it says something of its own, without one it is decoration."""
+    meaning = format_html('role="img" aria-label="{}"', label) if label else SafeString('aria-hidden="true"')
+    css = f"i {css}".strip()
+    sprite = static("icons.svg")
+    return format_html('<svg class="{}" {}><use href="{}#i-{}"></use></svg>', css, meaning, sprite, name)
+
+
+@register.simple_tag
+def glyph(state: str) -> SafeString:
+    """A state's glyph; the word stands beside it."""
+    return format_html(
+        '<svg class="g" aria-hidden="true"><use href="{}#s-{}"></use></svg>', static("icons.svg"), state or "idle"
+    )
+
+
+def _moment(value: int | datetime | None) -> datetime | None:
+    return text.from_milliseconds(value) if isinstance(value, int) else value
+
+
+@register.simple_tag(takes_context=True)
+def ts(context: dict[str, Any], value: int | datetime | None, slot: str = "", precision: str = "s") -> SafeString:
+    """A moment in UTC as ``<time>``, to seconds or (``ms``) milliseconds; ``day`` adds the day unless it is today."""
+    moment = _moment(value)
+    attributes = format_html('data-ts="{}" data-precision="{}"', slot, precision)
+    if moment is None:
+        return format_html("<time {} hidden></time>", attributes)
+    moment = moment.astimezone(UTC)
+    stamp = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    date = ""
+    if precision == "day" and moment.date() != context["now"].date():
+        date = f"{text.day(moment)}, "
+    parts = format_html("{}{}", date, f"{moment:%H:%M:%S}")
+    if precision == "ms":
+        parts += format_html('<span class="ms">.{}</span>', stamp[20:23])
+    return format_html('<time {} datetime="{}">{}</time>', attributes, stamp, parts)
+
+
+def ticking(kind: str, at: int, now: int) -> str:
+    """The text of a duration: ``for``, ``ago``, ``left``, or ``day`` (ago, with the day unless it is today)."""
+    seconds = (now - at) / 1000
+    if kind == "left":
+        return text.duration(-seconds)
+    if kind == "for":
+        return text.duration(seconds)
+    then, today = text.from_milliseconds(at), text.from_milliseconds(now)
+    if kind == "day" and then and today and then.date() != today.date():
+        return f"{text.day(then)}, {text.ago(seconds)}"
+    return text.ago(seconds)
+
+
+@register.simple_tag(takes_context=True)
+def tick(context: dict[str, Any], kind: str, value: int | datetime | None, slot: str = "") -> SafeString:
+    """A duration from or to a moment, by the server's clock."""
+    at = text.milliseconds(value) if isinstance(value, datetime) else value
+    if at is None:
+        return format_html('<span data-tick="{}" data-of="{}" hidden></span>', kind, slot)
+    shown = ticking(kind, at, text.milliseconds(context["now"]))
+    return format_html('<span data-tick="{}" data-of="{}" data-at="{}">{}</span>', kind, slot, at, shown)
+
+
+@register.simple_tag
+def when(card: Card, conditions: str) -> SafeString:
+    """Attributes of a part that is shown under some conditions, e.g. ``fresh late``."""
+    hidden = "" if card.cond in conditions.split() else " hidden"
+    return format_html('data-when="{}"{}', conditions, hidden)
+
+
+@register.simple_tag(name="with_")
+def with_(facts: Any, names: str) -> SafeString:
+    """Attributes of a part that is shown while at least one of the facts is known."""
+    known = any(getattr(facts, name) not in ("", None) for name in names.split())
+    return format_html('data-with="{}"{}', names, "" if known else " hidden")
+
+
+@register.simple_tag
+def without(facts: Any, names: str) -> SafeString:
+    """Attributes of a part that is shown while none of the facts is known."""
+    known = any(getattr(facts, name) not in ("", None) for name in names.split())
+    return format_html('data-without="{}"{}', names, " hidden" if known else "")
+
+
+@register.simple_tag
+def slot(facts: Any, name: str, css: str = "") -> SafeString:
+    """A fact as text; its element is hidden while the fact is not known."""
+    value = getattr(facts, name)
+    hidden = " hidden" if value in ("", None) else ""
+    style = format_html(' class="{}"', css) if css else ""
+    return format_html('<span{} data-slot="{}"{}>{}</span>', style, name, SafeString(hidden), value)

@@ -1,0 +1,104 @@
+"""How texts and times of any origin are shown. static/js/text.js follows the same rules; a browser test compares them."""
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Final
+
+#: What would hide, reorder or overwrite text on a screen: C0 and C1 controls other than tab and newline, bidi marks,
+#: invisible spaces and joiners, line and paragraph separators, annotation marks, tag characters.
+_UNSEEN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+#: Bytes (UTF-8) of one value that a page shows. What is beyond is said and linked, never silently dropped.
+SHOWN_BYTES: Final = 64 * 1024
+#: Characters of an error in its one-line summary; CSS cuts it further, to the width that there is.
+HEADLINE_CHARS: Final = 300
+
+NBSP: Final = "\u00a0"
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def _escape(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be")
+    return "".join(f"\\u{units[at : at + 2].hex()}" for at in range(0, len(units), 2))
+
+
+def visible(text: object) -> str:
+    """The text with every unseen character as a JSON escape, e.g. ``\\u202e``. Inside JSON it still means the same."""
+    return _UNSEEN.sub(_escape, str(text))
+
+
+def cut(text: str, limit: int = SHOWN_BYTES) -> tuple[str, int]:
+    """The first `limit` bytes of the text, at a character's edge, and how many bytes are not shown."""
+    if len(text) * 4 <= limit:
+        return text, 0
+    encoded = text.encode("utf-8", errors="replace")
+    if len(encoded) <= limit:
+        return text, 0
+    shown = encoded[:limit].decode("utf-8", errors="ignore")
+    return shown, len(encoded) - len(shown.encode("utf-8"))
+
+
+def raw_json(fields: dict[str, str]) -> tuple[str, int]:
+    """The entry as indented JSON, each value cut, unseen characters visible; and how many bytes are not shown."""
+    hidden = 0
+    shown: dict[str, str] = {}
+    for name, value in fields.items():
+        shown[name], missing = cut(value)
+        hidden += missing
+    return visible(json.dumps(shown, ensure_ascii=False, indent=2)), hidden
+
+
+def size(count: int) -> str:
+    """Bytes as people say them: 812 bytes, 5.9 KB, 1.2 MB."""
+    if count < 1024:
+        return f"{count}{NBSP}bytes"
+    return f"{count / 1024:.1f}{NBSP}KB" if count < 1024 * 1024 else f"{count / 1024 / 1024:.1f}{NBSP}MB"
+
+
+def duration(seconds: float) -> str:
+    """40 s, 12 min 17 s, 2 h 51 min, 3 d 04 h: two units at most. Negative times, of foreign clocks, count as none."""
+    total = max(0, int(seconds))
+    if total < _MINUTE:
+        parts = (f"{total}", "s")
+    elif total < _HOUR:
+        parts = (f"{total // _MINUTE}", "min", f"{total % _MINUTE:02d}", "s")
+    elif total < _DAY:
+        parts = (f"{total // _HOUR}", "h", f"{total % _HOUR // _MINUTE:02d}", "min")
+    else:
+        parts = (f"{total // _DAY}", "d", f"{total % _DAY // _HOUR:02d}", "h")
+    return NBSP.join(parts)
+
+
+def ago(seconds: float) -> str:
+    """30 s ago, 1 min 27 s ago, 13 min ago: seconds matter for ten minutes."""
+    total = max(0, int(seconds))
+    if 10 * _MINUTE <= total < _HOUR:
+        return NBSP.join((f"{total // _MINUTE}", "min", "ago"))
+    return f"{duration(total)}{NBSP}ago"
+
+
+def day(moment: datetime) -> str:
+    """21 Nov."""
+    return f"{moment.day}{NBSP}{moment:%b}"
+
+
+def milliseconds(moment: datetime) -> int:
+    """Milliseconds since 1970, the unit of every number that the page's scripts count with."""
+    return round(moment.timestamp() * 1000)
+
+
+def from_milliseconds(value: int) -> datetime | None:
+    """The moment, None where the number is beyond what a calendar can tell (an id that somebody chose)."""
+    try:
+        return datetime.fromtimestamp(value / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def initials(name: str) -> str:
+    """Up to two letters for a round picture: Anaïs Roux → AR, jonas.weber@example.com → JW."""
+    words = [word for word in re.split(r"[\s._@+-]+", name.partition("@")[0]) if word]
+    return visible("".join(word[0] for word in words[:2]).upper())
