@@ -1,0 +1,46 @@
+# The commands of this project. `make` alone lists them; what each needs is installed by itself.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+BIN := .venv/bin
+# Test processes side by side.
+JOBS ?= 2
+
+.PHONY: help run install install-dev test lint system lock vendor schemas
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: install ## the whole network on this machine (PORT=8000 PERSEUS_DATA=var ARGS=--no-demo)
+	@exec $(BIN)/python manage.py up $(ARGS)
+
+test: lint ## everything that must hold before a change is merged
+	@.ci/say "Tests"
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+lint: install-dev ## style, types, layers and templates
+	@.ci/lint
+
+install: ## .venv with what the product needs
+	@.ci/venv requirements.txt
+
+install-dev: system ## .venv, system packages and Node packages that the tests need
+	@.ci/venv requirements-dev.txt
+	@.ci/node
+
+system:
+	@.ci/system
+
+lock: install-dev ## requirements*.txt anew from pyproject.toml
+	@.ci/say "Locking what the product needs"
+	@$(BIN)/uv pip compile pyproject.toml --universal --generate-hashes \
+		--custom-compile-command "make lock" -q -o requirements.txt
+	@.ci/say "Locking what the tests need"
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes \
+		--custom-compile-command "make lock" -q -c requirements.txt -o requirements-dev.txt
+
+vendor: ## third-party files under static/vendor anew, from their lock
+	@static/vendor/vendor.sh
+
+schemas: install ## docs/schemas anew from activity/wire
+	@$(BIN)/python -m activity.wire.schemas
