@@ -5,8 +5,8 @@ both. Times are milliseconds since 1970 by the server's clock. No instance's own
 of the last heartbeat is what the key's TTL has lost, and other durations are differences within one writer's clock.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
@@ -23,8 +23,8 @@ from activity.wire.status import HEARTBEAT_SECONDS, ReadStatus, ttl_seconds
 #: fresh: beat within the interval. late: beyond it, key still there. lost: key gone. ended: gone after it said stopped.
 #: never: no history either. unreadable: the key is there, its value makes no sense. unknown: we could not look.
 Condition = Literal["fresh", "late", "lost", "ended", "never", "unreadable", "unknown"]
-#: Worst first: the order of the verdict.
-SEVERITY: Final[tuple[Condition, ...]] = ("lost", "unreadable", "unknown", "late", "ended", "never")
+#: What gets a clause of its own in the verdict, worst first.
+CLAUSES: Final[tuple[Condition, ...]] = ("lost", "unreadable", "late", "ended")
 #: Characters of an error on a card; the feed has the whole of it.
 ERROR_CHARS: Final = HEADLINE_CHARS
 
@@ -58,6 +58,8 @@ class Card:
     error: str = ""
     error_at: int | None = None
     known_at: int | None = None
+    heard_at: int | None = None  # the newest entry that we looked at
+    lost_at: int | None = None  # when the key went: only a page that watched it go knows
     problem: str = ""
 
     @property
@@ -71,9 +73,23 @@ class Card:
         return self.online and self.state == "active"
 
     @property
+    def lifetime(self) -> int:
+        """Seconds that the key lives unless a beat renews it."""
+        return ttl_seconds(self.interval)
+
+    @property
     def expires_at(self) -> int | None:
         """When the key goes unless a beat renews it."""
-        return None if self.beat_at is None else self.beat_at + ttl_seconds(self.interval) * 1000
+        return None if self.beat_at is None else self.beat_at + self.lifetime * 1000
+
+    @property
+    def unfenced(self) -> str:
+        """Said of an older writer's instance, which reports no epoch."""
+        return "no epoch" if self.online and not self.epoch else ""
+
+    def facts(self) -> dict[str, str | int | None]:
+        """Everything, for the page's scripts."""
+        return {**asdict(self), "lifetime": self.lifetime, "expires_at": self.expires_at, "unfenced": self.unfenced}
 
 
 def _short(text: str | None) -> str:
@@ -132,11 +148,13 @@ def _time_of(entry: StreamEntry | None) -> int | None:
 def _offline(card: Card, known: StreamEntry | None, error: StreamEntry | None) -> Card:
     if known is None:
         return card
+    times = [time for time in (_time_of(known), _time_of(error)) if time is not None]
     return replace(
         card,
         cond="ended" if known.state == "stopped" else "lost",
         state=known.state,
         known_at=_time_of(known),
+        heard_at=max(times, default=None),
         host=_short(known.fields.get("hostname")),
         ip=_short(known.fields.get("ip")),
         admin=_short(known.fields.get("adminEmail")),
@@ -168,25 +186,32 @@ def unknown_card(exchange_id: int, name: str, display_name: str, problem: str) -
     return replace(blank_card(exchange_id, name, display_name), cond="unknown", problem=visible(problem))
 
 
+def _listing(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The sentence on top: one clause per exchange that needs a look, worst first, then what is served."""
+    """The sentence on top: one clause per exchange that needs a look, worst first, then what holds for several."""
 
     clauses: list[Card]
-    waiting: list[Card]
-    served: int
-    total: int
+    rest: list[str]
 
 
 def verdict_of(cards: Sequence[Card]) -> Verdict:
-    """`clauses` in order of severity, then by name. Exchanges that never had an instance share one clause, `waiting`."""
+    """The verdict over all cards of a page; clauses of one severity stand in the order of the cards."""
 
-    def having(cond: Condition) -> Iterable[Card]:
-        return (card for card in cards if card.cond == cond)
+    def having(cond: Condition) -> list[Card]:
+        return [card for card in cards if card.cond == cond]
 
-    return Verdict(
-        clauses=[card for cond in SEVERITY if cond != "never" for card in having(cond)],
-        waiting=list(having("never")),
-        served=sum(card.served for card in cards),
-        total=len(cards),
-    )
+    rest = []
+    if unknown := [card.name for card in having("unknown")]:
+        rest.append(f"{_listing(unknown)} unknown")
+    if waiting := [card.name for card in having("never")]:
+        rest.append(f"{_listing(waiting)} without an instance so far")
+    served, total = sum(card.served for card in cards), len(cards)
+    if len(unknown) < total:
+        noun = "exchange" if total == 1 else "exchanges"
+        every = served == total and total > 1
+        rest.append(f"All {total} {noun} served" if every else f"{served} of {total} {noun} served")
+    return Verdict([card for cond in CLAUSES for card in having(cond)], rest)

@@ -17,6 +17,8 @@ from activity.cards import Card
 
 register = template.Library()
 register.filter("visible", text.visible)
+register.filter("initials", text.initials)
+register.filter("duration", text.duration)
 
 
 @register.simple_tag
@@ -109,3 +111,12 @@ def slot(facts: Any, name: str, css: str = "") -> SafeString:
     hidden = " hidden" if value in ("", None) else ""
     style = format_html(' class="{}"', css) if css else ""
     return format_html('<span{} data-slot="{}"{}>{}</span>', style, name, SafeString(hidden), value)
+
+
+@register.simple_tag(takes_context=True)
+def gauge(context: dict[str, Any], card: Card) -> str:
+    """Seconds since the last beat, from 0 to the key's lifetime: the width of the gauge's bar."""
+    if card.beat_at is None:
+        return "0"
+    age = (text.milliseconds(context["now"]) - card.beat_at) // 1000
+    return str(max(0, min(card.lifetime, age)))

@@ -1,0 +1,210 @@
+"""The pages. Plain synchronous views: they run in threads, so that rendering never holds up the loop of the feed.
+
+What a page shows of Redis is read here and through store.history alone. The ids from which the page's socket goes on are
+read before the entries: an entry that arrives in between is sent once more and recognised, never missed.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from activity.access import visible_exchanges
+from activity.cards import Card, blank_card, card_of, unknown_card, verdict_of
+from activity.models import Exchange
+from activity.rows import KINDS, Row, row_of
+from activity.store.client import StoreUnavailable, name_of, pages_client
+from activity.store.history import HistoryPage, InstanceView, read_entry_at, read_instances, read_newest_ids, read_page
+from activity.text import milliseconds
+from activity.wire.entries import EntryId
+from activity.wire.keys import stream_key
+from activity.wire.status import HEARTBEAT_SECONDS
+from perseus_admin import config
+
+#: Entries of one page, and of one step of scrolling back.
+PAGE_ROWS: Final = 100
+#: Rows that a page keeps in the document while live; older ones leave it and are reached by scrolling back.
+WINDOW_ROWS: Final = 500
+#: Rows in the document above which scrolling back opens a page of its own.
+SCROLL_ROWS: Final = 2000
+SCHEMAS: Final = config.BASE_DIR / "docs" / "schemas"
+
+
+class _Found:
+    """What Redis said for one page, or why it said nothing (`trouble`)."""
+
+    def __init__(self, exchanges: Sequence[Exchange], before: str | None) -> None:
+        self.cursors: dict[str, str] = {}
+        self.page = HistoryPage([], None)
+        self.trouble = ""
+        views: list[InstanceView] = []
+        names = [exchange.name for exchange in exchanges]
+        try:
+            client = pages_client(config.settings().redis)
+            self.cursors = read_newest_ids(client, names)
+            views = read_instances(client, [(exchange.pk, exchange.name) for exchange in exchanges])
+            self.now = datetime.now(UTC)  # ages are counted from the TTLs just read
+            self.page = read_page(client, names, count=PAGE_ROWS, cursor=before)
+        except StoreUnavailable as error:
+            self.now = datetime.now(UTC)
+            self.trouble = str(error)
+        if self.trouble:
+            self.cards = [unknown_card(x.pk, x.name, x.display_name, self.trouble) for x in exchanges]
+        else:
+            self.cards = [card_of(view, self.now, x.display_name) for x, view in zip(exchanges, views, strict=True)]
+
+
+def _before(request: HttpRequest) -> str | None:
+    return request.GET.get("before") or None
+
+
+def _context(request: HttpRequest, found: _Found, socket: str, before: str | None) -> dict[str, Any]:
+    here = request.path
+    older = f"{here}?{urlencode({'before': found.page.next_cursor})}#activity" if found.page.next_cursor else ""
+    return {
+        "nav": "network",
+        "live": True,
+        "feed": True,
+        "now": found.now,
+        "here": here,
+        "before": before,
+        "older": older,
+        "trouble": found.trouble,
+        "rows": [row_of(name, entry) for name, entry in found.page.entries],
+        "blank_rows": [Row(kind) for kind in KINDS],
+        "blank_card": blank_card(1, "blank"),
+        "page": {
+            "now": milliseconds(found.now),
+            "socket": socket,
+            "after": found.cursors,
+            "cards": [card.facts() for card in found.cards],
+            "history": before is not None,
+            "window": WINDOW_ROWS,
+            "scroll": SCROLL_ROWS,
+            "heartbeatSeconds": HEARTBEAT_SECONDS,
+            "icons": static("icons.svg"),
+        },
+    }
+
+
+def _live_page(
+    request: HttpRequest, template: str, found: _Found, socket: str, before: str | None, extra: dict[str, Any]
+) -> HttpResponse:
+    context = _context(request, found, socket, before) | extra
+    if request.GET.get("rows"):
+        if found.trouble:
+            return HttpResponse(found.trouble, status=503, content_type="text/plain; charset=utf-8")
+        return render(request, "parts/rows.html", context)
+    return render(request, template, context)
+
+
+def refusal(request: HttpRequest, status: int, title: str, words: str, known: Sequence[str] = ()) -> HttpResponse:
+    """A page that says why there is nothing, and where to go on."""
+    return render(request, "refusal.html", {"title": title, "words": words, "known": known}, status=status)
+
+
+def _damaged_link(request: HttpRequest, error: ValueError) -> HttpResponse:
+    return refusal(request, 400, "This link to older entries is damaged", f"{error}. Open the page without it.")
+
+
+@require_safe
+@never_cache
+def network(request: HttpRequest) -> HttpResponse:
+    """Every exchange that the user may view, online or not, and the entries of all of them."""
+    exchanges = list(visible_exchanges(request.user))
+    before = _before(request)
+    try:
+        found = _Found(exchanges, before)
+    except ValueError as error:
+        return _damaged_link(request, error)
+    extra = {
+        "cards": found.cards,
+        "verdict": verdict_of(found.cards),
+        "no_exchanges": not exchanges and not Exchange.objects.filter(active=True).exists(),
+        "live": bool(exchanges),
+        "feed": bool(exchanges),
+    }
+    return _live_page(request, "network.html", found, "/ws/network/", before, extra)
+
+
+def _unknown_exchange(request: HttpRequest, name: str) -> HttpResponse:
+    known = [exchange.name for exchange in visible_exchanges(request.user)]
+    words = f"“{name}” is none of the exchanges that you may view."
+    return refusal(request, 404, "There is no such exchange", words, known)
+
+
+def _visible_exchange(request: HttpRequest, name: str) -> Exchange | None:
+    return visible_exchanges(request.user).filter(name=name).first()
+
+
+@require_safe
+@never_cache
+def exchange(request: HttpRequest, name: str) -> HttpResponse:
+    """One exchange: all that is known of its instance, and its history, newest first."""
+    found_exchange = _visible_exchange(request, name)
+    if found_exchange is None:
+        if name != name.lower() and _visible_exchange(request, name.lower()):
+            return redirect("exchange", name.lower())
+        return _unknown_exchange(request, name)
+    before = _before(request)
+    try:
+        found = _Found([found_exchange], before)
+    except ValueError as error:
+        return _damaged_link(request, error)
+    card: Card = found.cards[0]
+    extra = {
+        "c": card,
+        "single": True,
+        "teach": card.cond == "never" and not found.page.entries and before is None,
+        "stream_key": stream_key(name),
+        "redis_name": name_of(config.settings().redis),
+    }
+    return _live_page(request, "exchange.html", found, f"/ws/exchanges/{name}/", before, extra)
+
+
+@require_safe
+@never_cache
+def entry(request: HttpRequest, name: str, entry_id: str) -> HttpResponse:
+    """One whole entry as a JSON file, ``{"id": …, …fields}``, whatever its size."""
+    if _visible_exchange(request, name) is None:
+        return _unknown_exchange(request, name)
+    try:
+        wanted = EntryId.parse(entry_id)
+        found = read_entry_at(pages_client(config.settings().redis), name, wanted)
+    except ValueError as error:
+        return refusal(request, 404, "There is no such entry", f"{error}.")
+    except StoreUnavailable as error:
+        return refusal(request, 503, "Redis cannot be reached", f"{error}. The entry is read from there.")
+    if found is None:
+        words = f"{name} holds no entry {wanted}. Entries are kept for 90 days."
+        return refusal(request, 404, "There is no such entry", words)
+    response = JsonResponse(found.to_json(), json_dumps_params={"ensure_ascii": False})
+    response["Content-Disposition"] = f'attachment; filename="{name}-{wanted}.json"'
+    return response
+
+
+@require_safe
+def schemas(request: HttpRequest) -> HttpResponse:
+    """The JSON Schemas of the wire contract."""
+    listed = []
+    for path in sorted(SCHEMAS.glob("*.json")):
+        schema = json.loads(path.read_text(encoding="utf-8"))
+        words = str(schema.get("description", "")).partition("\n")[0]
+        listed.append({"file": path.name, "title": schema.get("title", path.stem), "words": words})
+    return render(request, "schemas.html", {"schemas": listed})
+
+
+@require_safe
+def schema(request: HttpRequest, file: str) -> FileResponse:
+    """One schema file, as it stands in docs/schemas."""
+    path = SCHEMAS / file
+    if path.parent != SCHEMAS or path.suffix != ".json" or not path.is_file():
+        raise Http404
+    return FileResponse(path.open("rb"), content_type="application/schema+json")
