@@ -34,7 +34,7 @@ def can(user: User | AnonymousUser, exchange: Exchange, verb: Verb) -> bool:
 def visible_exchanges(user: User | AnonymousUser) -> QuerySet[Exchange]:
     """The active exchanges that the user may view, by name."""
     active = Exchange.objects.filter(active=True).order_by("name")
-    if not user.is_active or isinstance(user, AnonymousUser):
+    if not user.is_active:
         return active.none()
     visible: QuerySet[Exchange] = get_objects_for_user(user, _PERMISSIONS["view"], klass=active)
     return visible

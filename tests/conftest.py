@@ -1,11 +1,13 @@
 """What every test stands on: settings of a folder of its own, and a real Redis per worker process."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.environment import SOCKET
 from tests.servers import REDIS_BINARIES, RedisServer, running_redis
+from tests.web import WebServer, copy_of, make_data_folder
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +43,42 @@ def every_redis(_every_redis: RedisServer) -> RedisServer:
     with _every_redis.client() as client:
         client.flushall()
     return _every_redis
+
+
+@pytest.fixture(scope="session")
+def data_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a database, made once per test process."""
+    folder = tmp_path_factory.mktemp("template") / "data"
+    make_data_folder(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _web(
+    data_template: Path, tmp_path_factory: pytest.TempPathFactory, shared_redis: RedisServer
+) -> Iterator[WebServer]:
+    folder = copy_of(data_template, tmp_path_factory.mktemp("web") / "data")
+    server = WebServer(folder, shared_redis.url)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def web(_web: WebServer, redis_server: RedisServer) -> WebServer:
+    """A real web process on an empty Redis: three exchanges, two users. Its database is shared, so only read it."""
+    return _web
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis of one test's own, to be stopped and started, that keeps its data."""
+    with running_redis(options=("--appendonly", "yes")) as server:
+        yield server
+
+
+@pytest.fixture
+def own_web(data_template: Path, tmp_path: Path, own_redis: RedisServer) -> Iterator[WebServer]:
+    """A web process and database of one test's own, on `own_redis`."""
+    server = WebServer(copy_of(data_template, tmp_path / "data"), own_redis.url)
+    yield server
+    server.stop()

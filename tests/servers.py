@@ -51,11 +51,11 @@ class RedisServer:
         self.process: subprocess.Popen[bytes] | None = None
         self.start()
 
-    def start(self) -> None:
+    def start(self, *, options: tuple[str, ...] = ()) -> None:
         """Start, or start again on the same socket and folder."""
         log = (self.folder / "redis.log").open("ab")
         with log:
-            self.process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self.process = subprocess.Popen([*self._command, *options], stdout=log, stderr=log)
         with self.client() as client:
 
             def answers() -> bool:

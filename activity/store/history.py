@@ -80,7 +80,8 @@ def read_raw_statuses(client: SyncClient, exchange_ids: Sequence[int]) -> list[R
             pipeline = client.pipeline(transaction=False)
             for exchange_id in exchange_ids[start : start + _PIPELINE]:
                 key = status_key(exchange_id)
-                pipeline.get(key).pttl(key)
+                pipeline.get(key)
+                pipeline.pttl(key)
             replies = pipeline.execute()
         for value, ttl_ms in zip(replies[::2], replies[1::2], strict=True):
             # -2: expired between the two commands; -1: somebody removed the TTL, so nothing says when it was written.

@@ -116,7 +116,7 @@ class Ownership:
 
     async def _eval(self, script: str, *arguments: str | bytes | int) -> list[Any]:
         with redis_errors():
-            reply: list[Any] = await self._client.eval(script, 2, *self._keys, *arguments)  # type: ignore[misc]
+            reply: list[Any] = await self._client.eval(script, 2, *self._keys, *arguments)
         return reply
 
 

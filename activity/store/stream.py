@@ -24,12 +24,8 @@ async def append(client: AsyncClient, exchange_name: str, fields: Mapping[str, s
     """
     oldest = int(time.time() * 1000) - RETENTION_MILLISECONDS
     with redis_errors():
-        entry_id = await client.xadd(
-            stream_key(exchange_name),
-            dict(fields),
-            minid=oldest,
-            approximate=True,  # type: ignore[arg-type]
-        )
+        pairs: Any = dict(fields)
+        entry_id: Any = await client.xadd(stream_key(exchange_name), pairs, minid=oldest, approximate=True)
     return EntryId.parse(entry_id.decode("ascii"))
 
 
@@ -46,7 +42,8 @@ def _entries(rows: list[Any]) -> list[StreamEntry]:
 async def read_range(client: AsyncClient, exchange_name: str, cursor: EntryId, count: int) -> list[StreamEntry]:
     """Up to `count` entries after the cursor, oldest first. Raises StoreUnavailable."""
     with redis_errors():
-        return _entries(await client.xrange(stream_key(exchange_name), min=after(cursor), count=count))
+        rows: Any = await client.xrange(stream_key(exchange_name), min=after(cursor), count=count)
+    return _entries(rows)
 
 
 async def wait_for_entries(client: AsyncClient, exchange_name: str, cursor: EntryId, count: int) -> list[StreamEntry]:
@@ -55,7 +52,7 @@ async def wait_for_entries(client: AsyncClient, exchange_name: str, cursor: Entr
     The cursor is always a real id and never ``$``: a command that is sent again must not skip what came between.
     """
     with redis_errors():
-        reply = await client.xread({stream_key(exchange_name): str(cursor)}, count=count, block=BLOCK_MILLISECONDS)
+        reply: Any = await client.xread({stream_key(exchange_name): str(cursor)}, count=count, block=BLOCK_MILLISECONDS)
     return _entries(reply[0][1]) if reply else []
 
 
@@ -97,7 +94,7 @@ async def resume_from(client: AsyncClient, exchange_name: str, cursor: EntryId) 
     with redis_errors():
         if await client.xrange(key, min=str(cursor), max=str(cursor), count=1):
             return Resume(cursor, gap=False, first=None)
-        rows: list[Any] = await client.xrange(key, count=1)
+        rows: Any = await client.xrange(key, count=1)
     first = EntryId.parse(rows[0][0].decode("ascii")) if rows else None
     newest = await last_generated_id(client, exchange_name)
     if cursor > newest:

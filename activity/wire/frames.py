@@ -1,8 +1,10 @@
 """Section 4 of the contract: the frames of the WebSocket feed, JSON text in both directions."""
 
+import json
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 #: The server keeps at most this many bytes unacknowledged per socket; beyond that it waits.
@@ -79,6 +81,22 @@ class Status(_ServerFrame):
     problem: str = Field(default="", description="Why a status that exists cannot be read; empty where it can")
 
 
+class Store(_ServerFrame):
+    """Our addition: whether the server can read Redis. While it cannot, nothing that a page shows is known."""
+
+    type: Literal["store"] = "store"
+    available: bool
+    problem: str = Field(default="", description="Why Redis cannot be read; empty where it can")
+
+
+class Closing(_ServerFrame):
+    """Our addition: sent right before a close, because not every server passes a close reason on."""
+
+    type: Literal["closing"] = "closing"
+    code: int
+    reason: str = Field(description="What is wrong, naming the field where there is one")
+
+
 class Command(_ServerFrame):
     """The progress of a command."""
 
@@ -88,5 +106,13 @@ class Command(_ServerFrame):
     progress: Literal["acknowledged", "succeeded", "failed", "expired"]
 
 
-ServerFrame = Annotated[Entries | Gap | Status | Command, Field(discriminator="type")]
-SERVER_FRAME: Final[TypeAdapter[Entries | Gap | Status | Command]] = TypeAdapter(ServerFrame)
+ServerFrame = Annotated[Entries | Gap | Status | Store | Closing | Command, Field(discriminator="type")]
+SERVER_FRAME: Final[TypeAdapter[Entries | Gap | Status | Store | Closing | Command]] = TypeAdapter(ServerFrame)
+
+
+def encode_json(value: Any) -> str:
+    """JSON text of what a foreign writer may have sent: integers beyond 64 bits and deep nesting included."""
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # orjson stops at 64 bits and 254 levels
+        return json.dumps(value, separators=(",", ":"))

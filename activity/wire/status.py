@@ -5,6 +5,7 @@ one; `read_status` keeps every field and never raises.
 """
 
 import json
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -117,10 +118,30 @@ class StatusReading:
     problem: str = ""
 
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")  # NaN and Infinity: Python reads them, browsers and Postgres do not
+
+
+def _encodable(value: Any) -> Any:
+    """The value with lone surrogates (an escaped half of a pair) as U+FFFD: no page and no frame could carry them."""
+    match value:
+        case str():
+            return _SURROGATE.sub("\ufffd", value)
+        case list():
+            return [_encodable(item) for item in value]
+        case dict():
+            return {_encodable(name): _encodable(item) for name, item in value.items()}
+        case _:
+            return value
+
+
 def read_status(raw: bytes) -> StatusReading:
     """Read a status value of any origin. Never raises; unknown fields are kept."""
     try:
-        value = json.loads(raw.decode("utf-8", errors="replace"))
+        value = _encodable(json.loads(raw.decode("utf-8", errors="replace"), parse_constant=_refuse_constant))
     except (ValueError, RecursionError) as error:  # RecursionError: JSON nested deeper than the interpreter's stack
         return StatusReading(raw, problem=f"not JSON: {error}")
     if not isinstance(value, dict):

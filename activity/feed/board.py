@@ -1,0 +1,191 @@
+"""Every status, read once per process and period, and at once after a transition was seen on a stream.
+
+A viewer that watches gets a status frame on every change of state, owner or liveness, and on each heartbeat.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from activity.store.client import StoreUnavailable, SyncClient
+from activity.store.history import RawStatus, read_last_known, read_raw_statuses
+from activity.wire.entries import StreamEntry
+from activity.wire.frames import Status, Store, encode_json
+from activity.wire.status import read_status
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks at all keys: a key that expires is told within the TTL and a second.
+PERIOD_SECONDS: Final = 0.5
+
+
+@dataclass(slots=True)
+class _Known:
+    """The newest look at one exchange. `change` rises with everything that viewers must be told."""
+
+    exchange_id: int
+    raw: RawStatus
+    seen_at: float
+    last_known: StreamEntry | None
+    change: int
+    text: str = ""
+    text_at: float = 0.0
+
+
+class Subscription:
+    """What one viewer has been told. Keeps one number per exchange: a newer status replaces an unsent older one."""
+
+    def __init__(self, board: "Board", waker: asyncio.Event) -> None:
+        self._board = board
+        self._waker = waker
+        self._told: dict[str, int] = {}
+        self._told_away: str | None = None
+
+    def frames(self, wanted: Mapping[str, int]) -> Iterator[str]:
+        """Frames that this viewer lacks, for the exchanges (name to id) that it wants."""
+        self._board.want(self, wanted)
+        if self._told_away != self._board.away and (self._told_away is not None or self._board.away):
+            self._told_away = self._board.away
+            yield Store(available=not self._board.away, problem=self._board.away).model_dump_json()
+        for exchange in wanted:
+            known = self._board.known.get(exchange)
+            if known is not None and self._told.get(exchange) != known.change:
+                self._told[exchange] = known.change
+                yield self._board.frame(exchange, known)
+        for exchange in [name for name in self._told if name not in wanted]:
+            del self._told[exchange]
+
+    def close(self) -> None:
+        """The viewer is gone."""
+        self._board.drop(self, self._waker)
+
+
+class Board:
+    """The statuses of all exchanges that any viewer of this process wants."""
+
+    def __init__(self, client: SyncClient) -> None:
+        """`client` is the process' sync client: reads run in a thread, off the event loop."""
+        self.known: dict[str, _Known] = {}
+        #: Why Redis cannot be read at present; empty while it can.
+        self.away = ""
+        self._client = client
+        self._wanted: dict[Subscription, Mapping[str, int]] = {}
+        self._wakers: set[asyncio.Event] = set()
+        self._stale: set[str] = set()
+        self._poke = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._changes = 0
+
+    def subscribe(self, waker: asyncio.Event) -> Subscription:
+        """Take part; the first viewer starts the loop. `waker` is set when there may be a frame."""
+        self._wakers.add(waker)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="board")
+            self._task.add_done_callback(self._ended)
+        return Subscription(self, waker)
+
+    def want(self, subscription: Subscription, wanted: Mapping[str, int]) -> None:
+        """Note what a viewer wants; something new is read at once."""
+        if self._wanted.get(subscription) is not wanted:
+            self._wanted[subscription] = wanted
+            if any(name not in self.known for name in wanted):
+                self._poke.set()
+
+    def drop(self, subscription: Subscription, waker: asyncio.Event) -> None:
+        """A viewer left; the last one ends the loop."""
+        self._wakers.discard(waker)
+        self._wanted.pop(subscription, None)
+        if not self._wakers and self._task is not None:
+            self._task.cancel()
+            self._task = None
+            self.known.clear()
+
+    def entries_seen(self, exchange: str, entries: Sequence[StreamEntry]) -> None:
+        """New entries came by: a transition moves its card at once, and an offline card learns its last known."""
+        known = self.known.get(exchange)
+        offline = known is not None and known.raw.value is None
+        if offline or any(entry.kind == "state_transition" for entry in entries):
+            self._stale.add(exchange)
+            self._poke.set()
+
+    def frame(self, exchange: str, known: _Known) -> str:
+        """The status frame, encoded once per change; its TTL is the one at the moment of the look, aged until now."""
+        now = time.monotonic()
+        if not known.text or now - known.text_at > PERIOD_SECONDS:
+            known.text, known.text_at = self._encode(exchange, known, now), now
+        return known.text
+
+    async def close(self) -> None:
+        """End the loop."""
+        if self._task is not None:
+            task, self._task = self._task, None
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def _run(self) -> None:
+        while True:
+            self._poke.clear()
+            wanted = {name: number for exchanges in self._wanted.values() for name, number in exchanges.items()}
+            stale, self._stale = self._stale, set()
+            try:
+                changed = await self._look(wanted, stale)
+                if self.away:
+                    log.warning("statuses are read again")
+                    self.away, changed = "", True
+            except StoreUnavailable as error:
+                self._stale |= stale
+                changed = not self.away
+                if changed:
+                    log.warning("statuses cannot be read: %s", error)
+                    self.away = str(error)
+            if changed:
+                for waker in self._wakers:
+                    waker.set()
+            try:
+                async with asyncio.timeout(PERIOD_SECONDS):
+                    await self._poke.wait()
+            except TimeoutError:
+                continue
+
+    async def _look(self, wanted: Mapping[str, int], stale: set[str]) -> bool:
+        found = await asyncio.to_thread(read_raw_statuses, self._client, list(wanted.values()))
+        seen_at = time.monotonic()
+        changed = False
+        for (name, exchange_id), raw in zip(wanted.items(), found, strict=True):
+            known = self.known.get(name)
+            offline = raw.value is None
+            if known is not None and known.raw.value == raw.value and not (offline and name in stale):
+                continue
+            last_known = (await asyncio.to_thread(read_last_known, self._client, name))[0] if offline else None
+            if offline and known is not None and known.raw.value is None and known.last_known == last_known:
+                continue
+            self._changes += 1
+            self.known[name] = _Known(exchange_id, raw, seen_at, last_known, self._changes)
+            changed = True
+        for name in [name for name in self.known if name not in wanted]:
+            del self.known[name]
+        return changed
+
+    def _encode(self, exchange: str, known: _Known, now: float) -> str:
+        raw = known.raw
+        reading = read_status(raw.value) if raw.value is not None else None
+        aged = int((now - known.seen_at) * 1000)
+        frame = Status(
+            exchange=exchange,
+            online=reading is not None,
+            status=(reading.fields or None) if reading else None,
+            lastKnown=known.last_known.to_json() if known.last_known else None,
+            ttlMs=max(0, raw.ttl_ms - aged) if raw.ttl_ms is not None else None,
+            problem=reading.problem if reading else "",
+        )
+        return encode_json(frame.model_dump())
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("the board failed and starts anew", exc_info=error)
+            if self._wakers:
+                self._task = asyncio.create_task(self._run(), name="board")
+                self._task.add_done_callback(self._ended)

@@ -1,0 +1,250 @@
+"""One blocking XREAD per watched exchange and process, shared by all of its viewers.
+
+The first viewer of an exchange opens its tail, the last one closes it. A tail keeps the newest entries, each encoded
+once; a viewer keeps a cursor and nothing else. Whoever falls behind the ring reads on from Redis.
+"""
+
+import asyncio
+import logging
+from bisect import bisect_right
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
+
+import orjson
+
+from activity.store.client import AsyncClient, StoreUnavailable, async_client, blocking_client
+from activity.store.stream import START, last_generated_id, read_range, resume_from, wait_for_entries
+from activity.wire.entries import EntryId, StreamEntry
+
+log = logging.getLogger(__name__)
+
+#: Entries that a tail keeps per exchange. Older ones are dropped from memory and read from Redis by cursor instead.
+RING_ENTRIES: Final = 8192
+#: Entries that travel in one frame at the most (PERFORMANCE: the cost is per message, not per entry).
+BATCH_ENTRIES: Final = 512
+#: Bytes of entries in one frame, unless a single entry is larger: a quarter of a viewer's window of 256 KB.
+BATCH_BYTES: Final = 64 * 1024
+#: Frames kept for viewers in lockstep. The oldest is dropped and encoded again for whoever still needs it.
+CACHED_FRAMES: Final = 64
+#: Seconds between two tries while Redis is away.
+RETRY_SECONDS: Final = 1.0
+
+
+class Batch(NamedTuple):
+    """One entries frame: its text, the id of its last entry, and the bytes that count against a viewer's window."""
+
+    text: str
+    last: EntryId
+    size: int
+
+
+class TailFailed(Exception):
+    """The reader of an exchange ended with an error. Its viewers close and resume; the next one opens a new tail."""
+
+
+def encode_entry(entry: StreamEntry) -> str:
+    """One entry as the JSON object that travels in a frame."""
+    return orjson.dumps(entry.to_json()).decode()
+
+
+def encode_batch(exchange: str, last: EntryId, encoded: Iterable[str]) -> Batch:
+    """An entries frame out of entries that are encoded already."""
+    text = f'{{"type":"entries","exchange":{orjson.dumps(exchange).decode()},"entries":[{",".join(encoded)}]}}'
+    return Batch(text, last, len(text.encode()))
+
+
+class Tail:
+    """The newest entries of one exchange, in id order, and the task that reads on."""
+
+    def __init__(self, exchange: str, blocking: AsyncClient, client: AsyncClient) -> None:
+        self.exchange = exchange
+        self.viewers = 0
+        #: Rises when the stream was recreated: cursors from before mean nothing in it.
+        self.generation = 0
+        #: Viewers' wake-ups. An Event holds at most one pending wake-up, so nothing queues here.
+        self.wakers: set[asyncio.Event] = set()
+        #: Called with every batch of new entries; the board refreshes at once after a transition.
+        self.on_entries: Callable[[str, Sequence[StreamEntry]], None] | None = None
+        self._blocking = blocking
+        self._client = client
+        self._floor = START
+        self._ids: list[EntryId] = []
+        self._encoded: list[str] = []
+        self._dropped = 0
+        self._frames: OrderedDict[tuple[int, int], Batch] = OrderedDict()
+        self._task: asyncio.Task[None] | None = None
+        self._failure: BaseException | None = None
+
+    @property
+    def last(self) -> EntryId:
+        """The newest id that this tail has read."""
+        return self._ids[-1] if self._ids else self._floor
+
+    @property
+    def failed(self) -> bool:
+        """Whether the reader has ended with an error."""
+        return self._failure is not None
+
+    async def open(self) -> None:
+        """Stand at the stream's newest entry and start reading. Raises StoreUnavailable."""
+        self._floor = await last_generated_id(self._client, self.exchange)
+        self._task = asyncio.create_task(self._read(), name=f"tail of {self.exchange}")
+        self._task.add_done_callback(self._ended)
+
+    async def close(self) -> None:
+        """Stop reading."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def covers(self, cursor: EntryId) -> bool:
+        """Whether everything after the cursor is in memory. Raises TailFailed where the reader has ended."""
+        if self._failure is not None:
+            raise TailFailed(self.exchange) from self._failure
+        return cursor >= self._floor
+
+    def batch_after(self, cursor: EntryId) -> Batch | None:
+        """The next frame after a covered cursor, None at the end. Viewers in lockstep get the same object."""
+        start = bisect_right(self._ids, cursor)
+        if start == len(self._ids):
+            return None
+        end, size = start, 0
+        while end < len(self._ids) and end - start < BATCH_ENTRIES:
+            size += len(self._encoded[end])
+            if size > BATCH_BYTES and end > start:
+                break
+            end += 1
+        key = (self._dropped + start, self._dropped + end)
+        batch = self._frames.get(key)
+        if batch is None:
+            batch = encode_batch(self.exchange, self._ids[end - 1], self._encoded[start:end])
+            self._frames[key] = batch
+            if len(self._frames) > CACHED_FRAMES:
+                self._frames.popitem(last=False)
+        return batch
+
+    async def _read(self) -> None:
+        away = False
+        while True:
+            try:
+                entries = await wait_for_entries(self._blocking, self.exchange, self.last, BATCH_ENTRIES)
+                if (away or not entries) and await last_generated_id(self._client, self.exchange) < self.last:
+                    self._restart()
+                    continue
+            except StoreUnavailable as error:
+                if not away:
+                    log.warning("feed of %s waits: %s", self.exchange, error)
+                away = True
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            if away:
+                log.warning("feed of %s goes on after %s", self.exchange, self.last)
+                away = False
+            if entries:
+                self._keep(entries)
+
+    def _keep(self, entries: Sequence[StreamEntry]) -> None:
+        for entry in entries:
+            self._ids.append(entry.id)
+            self._encoded.append(encode_entry(entry))
+        if len(self._ids) > 2 * RING_ENTRIES:  # in halves, so that dropping costs nothing per entry
+            surplus = len(self._ids) - RING_ENTRIES
+            self._floor = self._ids[surplus - 1]
+            del self._ids[:surplus], self._encoded[:surplus]
+            self._dropped += surplus
+        if self.on_entries is not None:
+            self.on_entries(self.exchange, entries)
+        self._wake()
+
+    def _restart(self) -> None:
+        log.warning("the stream of %s was recreated: its ids begin anew below %s", self.exchange, self.last)
+        self.generation += 1
+        self._dropped += len(self._ids)
+        self._ids.clear()
+        self._encoded.clear()
+        self._frames.clear()
+        self._floor = START
+        self._wake()
+
+    def _wake(self) -> None:
+        for waker in self.wakers:
+            waker.set()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            self._failure = task.exception() or RuntimeError("the reader returned")
+            log.error("the reader of %s failed; its viewers resume", self.exchange, exc_info=self._failure)
+            self._wake()
+
+
+class Hub:
+    """The tails of one process."""
+
+    def __init__(self, redis_url: str) -> None:
+        self.client = async_client(redis_url)
+        #: Called with every batch of new entries of any watched exchange.
+        self.on_entries: Callable[[str, Sequence[StreamEntry]], None] | None = None
+        self._blocking = blocking_client(redis_url)
+        self._tails: dict[str, Tail] = {}
+        #: One lock per exchange ever watched, so that a slow Redis holds up each exchange once and not each viewer.
+        self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    @asynccontextmanager
+    async def watch(self, exchange: str, waker: asyncio.Event) -> AsyncIterator[Tail]:
+        """The exchange's tail for as long as the block runs; `waker` is set when there may be something new.
+
+        Raises StoreUnavailable where Redis is away when the first viewer comes.
+        """
+        async with self._opening[exchange]:
+            tail = self._tails.get(exchange)
+            if tail is None or tail.failed:
+                tail = Tail(exchange, self._blocking, self.client)
+                tail.on_entries = self.on_entries
+                await tail.open()
+                self._tails[exchange] = tail
+            tail.viewers += 1
+            tail.wakers.add(waker)
+        try:
+            yield tail
+        finally:
+            tail.wakers.discard(waker)
+            tail.viewers -= 1
+            if tail.viewers == 0:
+                if self._tails.get(exchange) is tail:
+                    del self._tails[exchange]
+                await tail.close()
+
+    @property
+    def watched(self) -> frozenset[str]:
+        """The exchanges that somebody watches."""
+        return frozenset(self._tails)
+
+    async def resume(self, tail: Tail, cursor: EntryId) -> tuple[EntryId, EntryId | None, bool]:
+        """Where a viewer with this cursor goes on: (cursor, first entry held, whether entries are missing between)."""
+        if tail.covers(cursor) and cursor == tail.last:
+            return cursor, None, False
+        found = await resume_from(self.client, tail.exchange, cursor)
+        return found.cursor, found.first, found.gap
+
+    async def backfill(self, tail: Tail, cursor: EntryId) -> Batch | None:
+        """The next frame after a cursor that the tail no longer covers, from Redis. Raises StoreUnavailable."""
+        entries = await read_range(self.client, tail.exchange, cursor, BATCH_ENTRIES)
+        taken: list[str] = []
+        size = 0
+        for entry in entries:
+            encoded = encode_entry(entry)
+            size += len(encoded)
+            if taken and size > BATCH_BYTES:
+                break
+            taken.append(encoded)
+        return encode_batch(tail.exchange, entries[len(taken) - 1].id, taken) if taken else None
+
+    async def close(self) -> None:
+        """End every tail and connection."""
+        for tail in list(self._tails.values()):
+            await tail.close()
+        self._tails.clear()
+        await self._blocking.aclose()
+        await self.client.aclose()

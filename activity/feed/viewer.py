@@ -1,0 +1,160 @@
+"""One socket's way through the feed: a cursor per exchange, a window of unacknowledged bytes, the statuses it needs.
+
+A viewer that falls behind is not fed from memory: its cursor stands still until it acknowledges, and then it reads on.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Final
+
+from activity.feed.board import Board
+from activity.feed.hub import RETRY_SECONDS, Batch, Hub, Tail
+from activity.store.client import StoreUnavailable
+from activity.store.stream import START
+from activity.wire.entries import EntryId
+from activity.wire.frames import STALL_SECONDS, WINDOW_BYTES, Gap
+
+Send = Callable[[str], Awaitable[None]]
+
+#: Seconds after which a viewer looks at its stall clock and its exchanges although nothing woke it.
+_LOOK_SECONDS: Final = 5.0
+
+
+class Stalled(Exception):
+    """The client acknowledged nothing for 60 s while something waited for it."""
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where a viewer stands in one exchange."""
+
+    tail: Tail
+    stack: AsyncExitStack
+    cursor: EntryId
+    generation: int
+    #: Frames sent and not yet acknowledged: last id and bytes. Bounded by the window, which counts all exchanges.
+    unacknowledged: deque[tuple[EntryId, int]] = field(default_factory=deque)
+
+
+class Viewer:
+    """Feeds one socket until it is cancelled, stalls, or a tail fails."""
+
+    def __init__(self, hub: Hub, board: Board, send: Send, after: Mapping[str, EntryId]) -> None:
+        """`after` are the client's cursors; an exchange left out starts at its newest entries."""
+        self._hub = hub
+        self._board = board
+        self._send = send
+        self._after = dict(after)
+        self._wanted: dict[str, int] = {}
+        self._places: dict[str, _Place] = {}
+        self._waker = asyncio.Event()
+        self._outstanding = 0
+        self._alive_at = time.monotonic()
+
+    def show(self, exchanges: Mapping[str, int]) -> None:
+        """Set the exchanges (name to id) that this viewer gets from now on."""
+        self._wanted = dict(exchanges)
+        self._waker.set()
+
+    def acknowledge(self, last: Mapping[str, EntryId]) -> None:
+        """The client has shown everything up to these ids."""
+        for exchange, entry_id in last.items():
+            place = self._places.get(exchange)
+            while place and place.unacknowledged and place.unacknowledged[0][0] <= entry_id:
+                self._outstanding -= place.unacknowledged.popleft()[1]
+                self._alive_at = time.monotonic()
+        self._waker.set()
+
+    async def run(self) -> None:
+        """Send frames for ever. Raises Stalled, or TailFailed: then the socket closes and the client resumes."""
+        subscription = self._board.subscribe(self._waker)
+        try:
+            while True:
+                self._waker.clear()
+                try:
+                    for text in subscription.frames(self._wanted):
+                        await self._send(text)
+                    await self._settle()
+                    more = await self._send_entries()
+                except StoreUnavailable:
+                    # The board says on this same socket that Redis is away; the cursor stays where it is.
+                    await asyncio.sleep(RETRY_SECONDS)
+                    more = True
+                self._check_stall()
+                if not more:
+                    await self._wait()
+        finally:
+            subscription.close()
+            for place in self._places.values():
+                await place.stack.aclose()
+            self._places.clear()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                await self._waker.wait()
+        except TimeoutError:
+            return
+
+    def _check_stall(self) -> None:
+        if not self._outstanding:
+            self._alive_at = time.monotonic()
+        elif time.monotonic() - self._alive_at > STALL_SECONDS:
+            raise Stalled
+
+    async def _settle(self) -> None:
+        """Open the exchanges that are wanted, leave those that no longer are, restart where a stream began anew."""
+        for exchange in [name for name in self._places if name not in self._wanted]:
+            place = self._places.pop(exchange)
+            self._outstanding -= sum(size for _, size in place.unacknowledged)
+            await place.stack.aclose()
+        for exchange in self._wanted:
+            if exchange not in self._places:
+                await self._enter(exchange)
+        for exchange, place in self._places.items():
+            if place.generation != place.tail.generation:
+                place.generation = place.tail.generation
+                await self._say_gap(exchange, place.cursor, None)
+                place.cursor = START
+
+    async def _enter(self, exchange: str) -> None:
+        async with AsyncExitStack() as stack:
+            tail = await stack.enter_async_context(self._hub.watch(exchange, self._waker))
+            asked = self._after.get(exchange)
+            if asked is None:
+                cursor = tail.last
+            else:
+                cursor, first, gap = await self._hub.resume(tail, asked)
+                if gap:
+                    await self._say_gap(exchange, asked, first)
+            # Only now: a Redis that goes away half-way leaves the cursor for the next try.
+            self._after.pop(exchange, None)
+            self._places[exchange] = _Place(tail, stack.pop_all(), cursor, tail.generation)
+
+    async def _say_gap(self, exchange: str, after: EntryId, first: EntryId | None) -> None:
+        gap = Gap(exchange=exchange, after=str(after), first=str(first) if first else None)
+        await self._send(gap.model_dump_json())
+
+    async def _send_entries(self) -> bool:
+        """One frame per exchange that has something, while the window is open. True when there may be more."""
+        more = False
+        for place in self._places.values():
+            if self._outstanding >= WINDOW_BYTES:
+                return False  # an acknowledgement wakes us
+            batch = await self._next(place)
+            if batch is not None:
+                place.cursor = batch.last
+                place.unacknowledged.append((batch.last, batch.size))
+                self._outstanding += batch.size
+                await self._send(batch.text)
+                more = True
+        return more
+
+    async def _next(self, place: _Place) -> Batch | None:
+        if place.tail.covers(place.cursor):
+            return place.tail.batch_after(place.cursor)
+        return await self._hub.backfill(place.tail, place.cursor)

@@ -1,0 +1,20 @@
+"""The web process: `daphne perseus_admin.asgi:application`."""
+
+import os
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "perseus_admin.settings")
+_http = get_asgi_application()  # sets Django up; what follows needs its models
+
+from activity.routing import websocket_urlpatterns  # noqa: E402
+from perseus_admin.close_codes import let_daphne_send_them  # noqa: E402
+from perseus_admin.config import settings  # noqa: E402
+from perseus_admin.origin import SameOrigin  # noqa: E402
+
+let_daphne_send_them()
+
+application = ProtocolTypeRouter(
+    {"http": _http, "websocket": SameOrigin(URLRouter(websocket_urlpatterns), allowed=settings().origins)}
+)
