@@ -8,3 +8,7 @@ class ActivityConfig(AppConfig):
 
     name = "activity"
     verbose_name = "Exchanges and activity"
+
+    def ready(self) -> None:
+        """Register the checks."""
+        from activity import checks  # noqa: F401 - registers itself; models must be loaded first

@@ -1,17 +1,38 @@
 """The record: exchanges, people and tokens. schema.sql is the truth; a test proves these models equal to it."""
 
 import hashlib
+import re
 import secrets
 from typing import Any, ClassVar
 from zoneinfo import available_timezones
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import RegexValidator, URLValidator
 from django.db import models
+from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from activity.wire.keys import EXCHANGE_NAME
+
+
+def validate_text_list(value: object) -> None:
+    """Refuse what is not a JSON list of texts."""
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise ValidationError(_('Expected a list of texts, e.g. ["one", "two"].'))
+
+
+def validate_country_codes(value: object) -> None:
+    """Refuse what is not a JSON list of ISO 3166-1 alpha-2 codes in upper case."""
+    validate_text_list(value)
+    if isinstance(value, list) and not all(re.fullmatch("[A-Z]{2}", code) for code in value):
+        raise ValidationError(_('Expected country codes of two upper-case letters, e.g. ["US"].'))
+
+
+def validate_object(value: object) -> None:
+    """Refuse what is not a JSON object."""
+    if not isinstance(value, dict):
+        raise ValidationError(_('Expected a JSON object, e.g. {"key": 1}.'))
 
 
 class Exchange(models.Model):
@@ -25,12 +46,33 @@ class Exchange(models.Model):
     )
     display_name = models.CharField(max_length=100)
     active = models.BooleanField(default=True, help_text=_("Inactive exchanges have no card and no feed."))
-    ws_url = models.CharField(_("WebSocket URL"), max_length=300, blank=True, default="")
-    rest_url = models.CharField(_("REST URL"), max_length=300, blank=True, default="")
-    timeframes = models.JSONField(default=list, blank=True, help_text=_('A list such as ["1m", "1h"].'))
-    api_limits = models.JSONField(default=dict, blank=True, help_text=_("Limits of the exchange's API, per call."))
-    fee_schedule = models.JSONField(default=dict, blank=True)
-    geo_restrictions = models.JSONField(default=list, blank=True, help_text=_('Country codes such as ["US"].'))
+    ws_url = models.CharField(
+        _("WebSocket URL"), max_length=300, blank=True, default="", validators=[URLValidator(["ws", "wss"])]
+    )
+    rest_url = models.CharField(
+        _("REST URL"), max_length=300, blank=True, default="", validators=[URLValidator(["http", "https"])]
+    )
+    timeframes = models.JSONField(
+        default=list, blank=True, validators=[validate_text_list], help_text=_('A list such as ["1m", "1h"].')
+    )
+    api_limits = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[validate_object],
+        help_text=_('What the exchange allows, the unit in each name, e.g. {"requests_per_minute": 1200}.'),
+    )
+    fee_schedule = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[validate_object],
+        help_text=_('Percent of the traded value, e.g. {"maker_percent": 0.1, "taker_percent": 0.1}.'),
+    )
+    geo_restrictions = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[validate_country_codes],
+        help_text=_('Country codes where the exchange does not serve, e.g. ["US"].'),
+    )
 
     class Meta:
         db_table = "exchanges"
@@ -44,7 +86,8 @@ class Exchange(models.Model):
         ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(id__gte=1), name="exchanges_id_positive"),
-            models.UniqueConstraint(models.functions.Lower("name"), name="exchanges_name_lower"),
+            # The validator guards forms; this guards programs: Kraken and kraken would share one stream.
+            models.CheckConstraint(condition=models.Q(name=Lower("name")), name="exchanges_name_lower"),
         ]
 
     def __str__(self) -> str:
@@ -96,6 +139,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     class Meta:
         db_table = "users"
         ordering: ClassVar = ["email"]
+        constraints: ClassVar = [
+            # With the unique e-mail: no two users who differ in case only, whoever writes the row.
+            models.CheckConstraint(condition=models.Q(email=Lower("email")), name="users_email_lower"),
+        ]
 
     def __str__(self) -> str:
         return self.email
@@ -137,6 +184,9 @@ class ApiToken(models.Model):
 
     @classmethod
     def issue(cls, user: User, name: str) -> tuple["ApiToken", str]:
-        """A new token and its text, which is shown once and not stored."""
+        """A new token and its text, which is shown once and not stored. Raises ValidationError for a bad name."""
         text = f"perseus_{secrets.token_urlsafe(32)}"
-        return cls.objects.create(user=user, name=name, digest=cls.digest_of(text)), text
+        token = cls(user=user, name=name.strip(), digest=cls.digest_of(text))
+        token.full_clean()
+        token.save()
+        return token, text

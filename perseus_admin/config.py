@@ -5,6 +5,7 @@ A missing or wrong setting stops the start and says its name; nothing is guessed
 
 import argparse
 import os
+import re
 import secrets
 import sys
 from functools import cached_property, lru_cache
@@ -33,7 +34,9 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, validation_alias="DATABASE_URL", description="postgresql://USER:PASSWORD@HOST:PORT/NAME, over TLS only"
     )
-    database_ca: str = Field("system", description="File of the authorities that sign Postgres' certificate")
+    database_ca: str = Field(
+        "system", description="File of the authorities that sign Postgres' certificate; unset: the system's own"
+    )
     redis_url: str | None = Field(
         None, validation_alias="REDIS_URL", description="redis://, rediss:// or unix:// URL; unset: the embedded one"
     )
@@ -41,7 +44,7 @@ class Settings(BaseSettings):
     secret_key_fallbacks: CommaList = Field((), description="Earlier secret keys, comma separated, still accepted")
     allowed_hosts: CommaList = Field((), description="Host names that the web process answers to, comma separated")
     origins: CommaList = Field((), description="Further origins (https://host) of our pages, behind a TLS proxy")
-    debug: bool = Field(False, description="Django's debug pages; never in production")
+    debug: bool = Field(default=False, description="Django's debug pages; never in production")
     heartbeat_seconds: int = Field(15, ge=1, le=3600, description="Seconds between heartbeats; TTL is three times it")
     hostname: str | None = Field(None, description="Host name of this machine where the system's own is no use")
     ip_lookup_urls: CommaList = Field(
@@ -121,20 +124,65 @@ class Settings(BaseSettings):
             refuse(f"PERSEUS_DATA={self.data}: {path.name} cannot be read: {error.strerror}")
 
 
+#: Where systems keep the authorities that they trust. psycopg brings its own OpenSSL, whose own idea of the system's
+#: authorities (`sslrootcert=system`) is a folder that exists nowhere.
+SYSTEM_AUTHORITIES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Alpine
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+    "/etc/ssl/cert.pem",  # macOS, BSD
+)
+
+
+#: Parameters that the environment must not decide. Empty text is libpq's "not set".
+_PINNED = {
+    "hostaddr": "",
+    "options": "",
+    "sslnegotiation": "postgres",
+    "sslkeylogfile": "",
+    "gssdelegation": "0",
+    "channel_binding": "prefer",
+    "target_session_attrs": "any",
+    "load_balance_hosts": "disable",
+}
+
+
+def _libpq_parameters() -> set[str]:
+    """The connection parameters of the libpq that psycopg brought; an older one knows fewer and refuses the others."""
+    from psycopg import pq  # here, so that a process on SQLite does not load it
+
+    return {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+
+
+def authorities_file(name: str) -> str:
+    """The file of authorities that sign Postgres' certificate. `system`: the system's own. Raises ValueError."""
+    for candidate in SYSTEM_AUTHORITIES if name == "system" else (name,):
+        if Path(candidate).is_file():
+            return candidate
+    if name == "system":
+        raise ValueError("PERSEUS_DATABASE_CA is not set, and this system has no file of trusted authorities: set it")
+    raise ValueError(f"PERSEUS_DATABASE_CA: {name} is no file")
+
+
 def postgres_options(url: str, authorities: str) -> dict[str, Any]:
     """Django's DATABASES entry for a Postgres DSN. TLS with a verified host name is hard-coded.
 
     Raises ValueError for a DSN that asks for less, or that could go around TLS (a socket, an unknown parameter).
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("postgres", "postgresql"):
-        raise ValueError("DATABASE_URL: expected postgresql://USER:PASSWORD@HOST:PORT/NAME")
+    expected = "expected postgresql://USER:PASSWORD@HOST:PORT/NAME, special characters percent-encoded"
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 5432
+    except ValueError:
+        raise ValueError(f"DATABASE_URL: {expected}") from None
+    if parts.scheme not in ("postgres", "postgresql") or parts.fragment:
+        raise ValueError(f"DATABASE_URL: {expected}")
     host = unquote(parts.hostname or "")
-    if not host or host.startswith(("/", "@")) or "," in host:
-        raise ValueError("DATABASE_URL: a host name is needed; a socket has no TLS and a list no single certificate")
-    name = unquote(parts.path.lstrip("/"))
+    if not re.fullmatch(r"[A-Za-z0-9._:-]+", host):
+        raise ValueError("DATABASE_URL: one host name is needed; a socket has no TLS, a list has no single certificate")
+    name = unquote(parts.path.removeprefix("/"))
     if not name or not parts.username:
-        raise ValueError("DATABASE_URL: USER and NAME are needed: postgresql://USER:PASSWORD@HOST:PORT/NAME")
+        raise ValueError(f"DATABASE_URL: USER and NAME are needed: {expected}")
     for key, value in parse_qsl(parts.query, keep_blank_values=True):
         if key == "sslmode" and value == "verify-full":
             continue
@@ -147,16 +195,17 @@ def postgres_options(url: str, authorities: str) -> dict[str, Any]:
         "USER": unquote(parts.username),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": host,
-        "PORT": str(parts.port or 5432),
+        "PORT": str(port),
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
-            # Given explicitly, so that no PG* variable of the environment can weaken them.
             "sslmode": "verify-full",
-            "sslrootcert": authorities,
+            "sslrootcert": authorities_file(authorities),
             "ssl_min_protocol_version": "TLSv1.2",
-            "gssencmode": "disable",
-            "hostaddr": None,
+            "gssencmode": "disable",  # Kerberos encryption would take TLS' place
             "connect_timeout": 5,
+            # What is given here, libpq takes neither from PG* variables nor from a PGSERVICE file. The rest of what
+            # these could say about a connection is therefore said, too, where this libpq knows it.
+            **{name: value for name, value in _PINNED.items() if name in _libpq_parameters()},
         },
     }
 
@@ -165,7 +214,7 @@ def postgres_options(url: str, authorities: str) -> dict[str, Any]:
 def settings() -> Settings:
     """The settings of this process. Ends it with a sentence per wrong setting."""
     try:
-        return Settings()  # type: ignore[call-arg]  # every field comes from the environment
+        return Settings()
     except ValidationError as error:
         lines = []
         for problem in error.errors(include_url=False, include_input=False):

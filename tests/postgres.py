@@ -1,0 +1,209 @@
+"""A real Postgres for tests: own cluster, own certificate authority, a free port, nothing left behind.
+
+Tables are compared, TLS is refused and granted by the server itself; nothing here stands in for it.
+"""
+
+import contextlib
+import ctypes
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+
+from tests.certificates import Authority
+
+#: A start takes about a second; on two busy cores it may take many.
+START_SECONDS = 60
+#: Has every character that a careless URL parser trips over.
+PASSWORD = "p:a/s@s%#?word"
+
+
+def postgres_bindir() -> Path:
+    """Where initdb and postgres live. Raises RuntimeError, saying what to install, where they do not."""
+    candidates = []
+    if pg_config := shutil.which("pg_config"):
+        candidates.append(Path(subprocess.check_output([pg_config, "--bindir"], text=True).strip()))
+    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    for folder in candidates:
+        if (folder / "initdb").exists() and (folder / "postgres").exists():
+            return folder
+    raise RuntimeError("these tests need a Postgres server (initdb, postgres): apt-get install postgresql")
+
+
+def _die_with_parent() -> None:
+    """In the child: a test run that is killed takes its server along (PR_SET_PDEATHSIG = 1 in prctl.h)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """One running server. Its certificate is for `localhost` only; its superuser is `postgres`, the app's `perseus`."""
+
+    folder: Path
+    port: int
+    authority: Path
+    stranger: Path
+
+    def url(self, database: str, *, host: str = "localhost", parameters: str = "") -> str:
+        """The DSN as an operator writes it into DATABASE_URL, for the role `perseus`, which is no superuser."""
+        return f"postgresql://perseus:{quote(PASSWORD, safe='')}@{host}:{self.port}/{database}{parameters}"
+
+    def connect(self, database: str = "postgres", **options: Any) -> psycopg.Connection[tuple[Any, ...]]:
+        """A superuser's connection in autocommit, over verified TLS unless the options say otherwise."""
+        defaults: dict[str, Any] = {
+            "host": "localhost", "port": self.port, "user": "postgres", "password": PASSWORD, "dbname": database,
+            "sslmode": "verify-full", "sslrootcert": str(self.authority), "connect_timeout": 5, "autocommit": True,
+        }  # fmt: skip
+        return psycopg.connect(**{**defaults, **options})
+
+    @contextlib.contextmanager
+    def database(self, schema: str = "") -> Iterator[str]:
+        """The name of a new database owned by `perseus`, with the given SQL loaded, dropped at the end."""
+        name = f"test_{secrets.token_hex(6)}"
+        with self.connect() as admin:
+            admin.execute(sql.SQL("CREATE DATABASE {} OWNER perseus").format(sql.Identifier(name)))
+        try:
+            if schema:
+                self.run(name, schema)
+            yield name
+        finally:
+            with self.connect() as admin:
+                admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def run(self, database: str, statements: str) -> None:
+        """Run SQL of any number of statements as `perseus`, in one transaction."""
+        with self.connect(database, user="perseus", autocommit=False) as connection:
+            connection.execute(statements.encode())
+
+    @contextlib.contextmanager
+    def without_tls(self) -> Iterator[None]:
+        """The same server with `ssl = off`, as an operator could have left it."""
+        self._set_ssl("off")
+        try:
+            yield
+        finally:
+            self._set_ssl("on")
+
+    def _set_ssl(self, value: str) -> None:
+        with self.connect(sslmode="prefer") as admin:
+            admin.execute(sql.SQL("ALTER SYSTEM SET ssl = {}").format(sql.SQL(value)))
+            admin.execute("SELECT pg_reload_conf()")
+        _until(lambda: self._speaks_tls() == (value == "on"), f"the server did not turn ssl {value}")
+
+    def _speaks_tls(self) -> bool:
+        try:
+            self.connect(sslmode="require").close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+
+def _until(condition: Callable[[], bool], failure: str) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            raise RuntimeError(failure)
+        time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def running_postgres() -> Iterator[PostgresServer]:
+    """Start a server, and stop and remove it at the end."""
+    bindir = postgres_bindir()
+    # Postgres refuses to run as root: it then runs as the package's own user.
+    account: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.getuid() == 0 else {}
+    folder = Path(tempfile.mkdtemp(prefix="perseus-postgres-"))
+    try:
+        authority, stranger = Authority(), Authority()
+        (folder / "authority.pem").write_bytes(authority.certificate)
+        (folder / "stranger.pem").write_bytes(stranger.certificate)
+        certificate, key = authority.issue("localhost")
+        (folder / "server.pem").write_bytes(certificate)
+        (folder / "password").write_text(PASSWORD)
+        (folder / "server.key").touch(mode=0o600)
+        (folder / "server.key").write_bytes(key)
+        if account:
+            for path in (folder, *folder.iterdir()):
+                shutil.chown(path, "postgres", "postgres")
+        subprocess.run(
+            [bindir / "initdb", "-D", folder / "data", "-U", "postgres", f"--pwfile={folder / 'password'}",
+             "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"],
+            check=True, stdout=subprocess.DEVNULL, cwd=folder, timeout=START_SECONDS, **account,
+        )  # fmt: skip
+        with _serving(bindir, folder, account) as port:
+            server = PostgresServer(folder, port, folder / "authority.pem", folder / "stranger.pem")
+            with server.connect() as admin:
+                admin.execute(sql.SQL("CREATE ROLE perseus LOGIN PASSWORD {}").format(PASSWORD))
+            yield server
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def _serving(bindir: Path, folder: Path, account: dict[str, Any]) -> Iterator[int]:
+    for _attempt in range(5):
+        port = _free_port()
+        settings = {
+            "port": str(port), "listen_addresses": "localhost", "unix_socket_directories": "", "ssl": "on",
+            "ssl_cert_file": f"{folder}/server.pem", "ssl_key_file": f"{folder}/server.key",
+            "fsync": "off", "full_page_writes": "off", "max_connections": "20", "shared_buffers": "16MB",
+        }  # fmt: skip
+        command = [str(bindir / "postgres"), "-D", str(folder / "data")]
+        for name, value in settings.items():
+            # `ssl` goes into the file, where `without_tls` can change it: the command line would win over it.
+            if name == "ssl":
+                (folder / "data" / "postgresql.auto.conf").write_text("ssl = on\n")
+            else:
+                command += ["-c", f"{name}={value}"]
+        with (folder / "log").open("ab") as log:
+            process = subprocess.Popen(
+                command, cwd=folder, stdout=log, stderr=log, preexec_fn=_die_with_parent, **account
+            )
+        try:
+            if _accepts(process, port):
+                yield port
+                return
+        finally:
+            process.send_signal(signal.SIGINT)  # fast shutdown: sessions are ended, nothing is waited for
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+    raise RuntimeError(f"Postgres did not start:\n{(folder / 'log').read_text(errors='replace')[-2000:]}")
+
+
+def _accepts(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Whether the server came up. False where it ended, as it does when its port was taken meanwhile."""
+
+    def answered() -> bool:
+        if process.poll() is not None:
+            return True
+        try:
+            # Any answer of the server will do, a refusal included: "starting up" is the one to wait for.
+            psycopg.connect(host="127.0.0.1", port=port, user="postgres", password=PASSWORD, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    _until(answered, f"no answer from Postgres on port {port}")
+    return process.poll() is None
