@@ -1,0 +1,65 @@
+"""The heartbeat, and the end of the lease when it fails."""
+
+import asyncio
+from typing import Final
+
+from activity.instance.console import LOG
+from activity.instance.host import boottime
+from activity.instance.registry import Registry
+from activity.store.client import StoreUnavailable
+
+#: A heartbeat that failed is tried again this soon, or sooner where the interval is short.
+RETRY_SECONDS: Final = 2.0
+#: How often the lease is looked at: asyncio sleeps on a clock that stands still while the machine is suspended.
+LEASE_LOOK_SECONDS: Final = 0.5
+
+
+async def beat(registry: Registry, interval: float) -> None:
+    """Beat every `interval` seconds until the exchange is lost, and write at once what is to be written at once.
+
+    The moments are multiples of the interval from the start: a slow heartbeat does not push the next one back.
+    """
+    loop = asyncio.get_running_loop()
+    start = loop.time()
+    beat_at = start + interval
+    failures = 0
+    while registry.lost is None:
+        if await _changed(registry, beat_at - loop.time()):
+            try:
+                await registry.write()
+            except StoreUnavailable as error:
+                LOG.warning("The status could not be written, the next heartbeat carries it: %s", error)
+                beat_at = min(beat_at, loop.time() + min(RETRY_SECONDS, interval / 4))
+            continue
+        try:
+            await registry.beat()
+        except StoreUnavailable as error:
+            failures += 1
+            left = registry.lease_until - boottime()
+            LOG.warning("Heartbeat failed (%d in a row), the lease ends in %.1f s: %s", failures, left, error)
+            beat_at = loop.time() + min(RETRY_SECONDS, interval / 4)
+        else:
+            if failures:
+                LOG.info("The heartbeat is back after %d failures", failures)
+            failures = 0
+            beat_at = start + interval * (int((loop.time() - start) / interval) + 1)
+
+
+async def _changed(registry: Registry, seconds: float) -> bool:
+    """Whether something is to be written before the next heartbeat."""
+    try:
+        await asyncio.wait_for(registry.changed.wait(), max(0.0, seconds))
+    except TimeoutError:
+        return False
+    registry.changed.clear()
+    return True
+
+
+async def guard_lease(registry: Registry) -> None:
+    """Fence as soon as the lease has run out, whatever a heartbeat that is under way is waiting for."""
+    while registry.lost is None:
+        left = registry.lease_until - boottime()
+        if left <= 0:
+            registry.fence("no heartbeat has succeeded for two intervals, another instance may take the exchange soon")
+            return
+        await asyncio.sleep(min(left, LEASE_LOOK_SECONDS))
