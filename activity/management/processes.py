@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +23,8 @@ from activity.management.output import Output, OutputClosed
 
 #: A longer line is cut into pieces of this many bytes, so that a program without line ends costs no memory.
 LINE_BYTES: Final = 32_768
+#: Lines that are held back of one child at most; the oldest go first.
+HELD_LINES: Final = 200
 #: Seconds between SIGKILL and giving up on a process (one that hangs in the kernel cannot be ended by anybody).
 KILL_SECONDS: Final = 2.0
 #: Seconds that the last lines get to reach a reader who has stopped reading.
@@ -51,8 +54,10 @@ def _die_with(parent: int) -> Callable[[], None]:
 class Child:
     """One running process; `returncode` as in subprocess (negative: the signal that ended it), None while it runs."""
 
-    def __init__(self, name: str, popen: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, name: str, popen: "subprocess.Popen[bytes]", *, held: bool) -> None:
         self.name = name
+        #: The latest lines of a child that was started with `hold_lines`; None where they are shown as they come.
+        self.held: deque[str] | None = deque(maxlen=HELD_LINES) if held else None
         self.pid = popen.pid
         self.started = time.monotonic()
         self.popen = popen
@@ -133,7 +138,14 @@ class Runner:
         self.output.line(name, text)
 
     def start(
-        self, name: str, command: Sequence[str], *, folder: Path, pass_fds: Iterable[int] = (), **environment: str
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        folder: Path,
+        pass_fds: Iterable[int] = (),
+        hold_lines: bool = False,
+        **environment: str,
     ) -> Child:
         """Start a program in `folder`, with our environment and the given variables. Raises OSError."""
         popen = subprocess.Popen(
@@ -149,7 +161,7 @@ class Runner:
             start_new_session=True,
             preexec_fn=_die_with(os.getpid()) if sys.platform == "linux" else None,
         )
-        child = Child(name, popen)
+        child = Child(name, popen, held=hold_lines)
         self._children[popen.pid] = child
         assert popen.stdout is not None  # PIPE above
         os.set_blocking(popen.stdout.fileno(), False)
@@ -227,7 +239,11 @@ class Runner:
             lines.append(child.partial)
             child.partial = b""
         for line in lines:
-            self.output.line(child.name, line.decode("utf-8", "replace").rstrip("\r"))
+            text = line.decode("utf-8", "replace").rstrip("\r")
+            if child.held is None:
+                self.output.line(child.name, text)
+            else:
+                child.held.append(text)
         if not data:
             self._selector.unregister(stream)
             stream.close()

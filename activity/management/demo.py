@@ -1,0 +1,120 @@
+"""The four demo instances of `up`: real workers that carry a small real program, and show as demo."""
+
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from activity.management.processes import Child, Runner
+from perseus_admin.config import BASE_DIR
+
+#: Seconds before a demo worker that ended by itself is started again: doubled each time, up to the longest.
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 60.0
+
+# In heartbeats, so that the show keeps its proportions whatever the interval is. With the usual 15 s: the first kill
+# after 75 s, when everything has been seen alive; away for a minute, 15 s longer than the TTL; every five minutes.
+FIRST_KILL: Final = 5
+LATER_KILLS: Final = 20
+AWAY: Final = 4
+
+
+@dataclass(frozen=True)
+class Part:
+    """One role of the show."""
+
+    exchange: str
+    #: What the demo program does, an argument of activity.instance.demo.
+    role: str
+    is_killed: bool = False
+
+    @property
+    def name(self) -> str:
+        """Name in the output, and host name of the instance."""
+        return f"demo-{self.exchange}"
+
+
+PARTS: Final = (
+    Part("binance", "quiet"),
+    Part("coinbase", "errors"),
+    Part("kraken", "quiet", is_killed=True),
+    Part("kucoin", "slow"),
+)
+
+
+class _Actor:
+    """A part and the worker that plays it right now. Times are of time.monotonic()."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        self.child: Child | None = None
+        self.start_at: float | None = 0.0
+        self.kill_at: float | None = None
+        self.was_killed = False
+        self.kills = 0
+        self.pause = FIRST_PAUSE
+
+
+class Demo:
+    """Starts the workers, kills one now and then, brings back whoever is gone. Driven by `tick` and `ended`."""
+
+    def __init__(self, runner: Runner, *, heartbeat_seconds: int) -> None:
+        self._runner = runner
+        self._heartbeat = heartbeat_seconds
+        self._actors = [_Actor(part) for part in PARTS]
+
+    @property
+    def children(self) -> list[Child]:
+        """The workers that were started and not yet seen to have ended."""
+        return [actor.child for actor in self._actors if actor.child is not None]
+
+    def tick(self) -> None:
+        """Do what is due."""
+        now = time.monotonic()
+        for actor in self._actors:
+            if actor.start_at is not None and now >= actor.start_at:
+                self._start(actor, now)
+            elif actor.kill_at is not None and now >= actor.kill_at and actor.child is not None:
+                actor.kill_at = None
+                actor.was_killed = True
+                actor.kills += 1
+                self._runner.say(
+                    f"demo: killing {actor.part.name} with SIGKILL, as a crash would. Its card turns to lost within "
+                    f"{3 * self._heartbeat} s, and it comes back in {AWAY * self._heartbeat} s"
+                )
+                actor.child.signal(signal.SIGKILL)
+
+    def ended(self, child: Child) -> None:
+        """One of all processes has ended; the others are none of our business."""
+        actor = next((actor for actor in self._actors if actor.child is child), None)
+        if actor is None:
+            return
+        actor.child, actor.kill_at = None, None
+        now = time.monotonic()
+        if actor.was_killed:
+            actor.was_killed = False
+            actor.start_at = now + AWAY * self._heartbeat
+            return
+        if now - child.started > LONGEST_PAUSE:
+            actor.pause = FIRST_PAUSE
+        self._runner.say(f"{child.name} has {child.ending}, which was not planned; again in {actor.pause:g} s")
+        actor.start_at = now + actor.pause
+        actor.pause = min(2 * actor.pause, LONGEST_PAUSE)
+
+    def _start(self, actor: _Actor, now: float) -> None:
+        part = actor.part
+        actor.start_at = None
+        if actor.kills:
+            self._runner.say(f"demo: {part.name} comes back")
+        actor.child = self._runner.start(
+            part.name,
+            [
+                *(sys.executable, "manage.py", "worker", "--exchange", part.exchange, "--mode", "demo", "--"),
+                *(sys.executable, "-m", "activity.instance.demo", part.role),
+            ],
+            folder=BASE_DIR,
+            PERSEUS_HOSTNAME=part.name,
+        )
+        if part.is_killed:
+            actor.kill_at = now + (LATER_KILLS if actor.kills else FIRST_KILL) * self._heartbeat
