@@ -105,12 +105,13 @@ def without(facts: Any, names: str) -> SafeString:
 
 
 @register.simple_tag
-def slot(facts: Any, name: str, css: str = "") -> SafeString:
+def slot(facts: Any, name: str, css: str = "", tag: str = "span") -> SafeString:
     """A fact as text; its element is hidden while the fact is not known."""
     value = getattr(facts, name)
-    hidden = " hidden" if value in ("", None) else ""
+    value = "" if value is None else value
     style = format_html(' class="{}"', css) if css else ""
-    return format_html('<span{} data-slot="{}"{}>{}</span>', style, name, SafeString(hidden), value)
+    hidden = SafeString(" hidden" if value == "" else "")
+    return format_html('<{0}{1} data-slot="{2}"{3}>{4}</{0}>', SafeString(tag), style, name, hidden, value)
 
 
 @register.simple_tag(takes_context=True)

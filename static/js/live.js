@@ -1,0 +1,81 @@
+// The live indicator: green only while a socket is open, always with the time of the last event.
+
+import { now, writeTick, writeTime } from "./clock.js";
+import { duration } from "./text.js";
+
+const root = document.querySelector(".live");
+const word = root?.querySelector("[data-live-word]");
+const rest = root?.querySelector("[data-live-rest]");
+const said = document.querySelector("[data-live-said]");
+
+let lastEvent = now();
+let state = { at: "connecting" };
+let storeAvailable = true;
+
+function timeNode(at) {
+  const time = document.createElement("time");
+  writeTime(time, at);
+  return time;
+}
+
+function ageNode(at) {
+  const age = document.createElement("span");
+  age.dataset.tick = "ago";
+  writeTick(age, at);
+  return age;
+}
+
+function actionNode(final) {
+  const link = document.createElement("a");
+  link.textContent = final.action;
+  const next = encodeURIComponent(location.pathname + location.search);
+  link.href = final.code === 4401 ? `/sign-in/?next=${next}` : location.href;
+  return link;
+}
+
+function draw() {
+  if (!root) return;
+  const show = (live, words, ...nodes) => {
+    root.dataset.live = live;
+    word.textContent = words;
+    rest.replaceChildren(...nodes);
+    rest.classList.toggle("opt", live === "on"); // what to do about it is never left out
+    if (said.textContent !== words) said.textContent = words;
+  };
+  if (state.at === "open" && !storeAvailable) {
+    show("wait", "Redis cannot be reached", " · last event ", timeNode(lastEvent));
+  } else if (state.at === "open") {
+    show("on", "Live", " · last event ", timeNode(lastEvent), ", ", ageNode(lastEvent));
+  } else if (state.at === "connecting") {
+    show("wait", "Connecting", " · last event ", timeNode(lastEvent));
+  } else if (state.at === "waiting") {
+    const left = Math.max(1, Math.ceil((state.until - performance.now()) / 1000));
+    show("wait", "Reconnecting", ` in ${duration(left)} · last event `, timeNode(lastEvent));
+  } else {
+    const { final } = state;
+    show("off", final.word, final.rest ? `, ${final.rest} · ` : " · ", actionNode(final));
+  }
+}
+
+/** A frame arrived. */
+export function eventHappened() {
+  lastEvent = now();
+  if (state.at === "open") draw();
+}
+
+/** The server can or cannot read Redis: connected to it, the page is still not live. */
+export function showStore(available) {
+  storeAvailable = available;
+  draw();
+}
+
+/** The connection stands differently. */
+export function showState(changed) {
+  state = changed;
+  draw();
+}
+
+/** The countdown to the next attempt. */
+export function countDown() {
+  if (state.at === "waiting") draw();
+}

@@ -1,0 +1,95 @@
+// Rows of live entries: classified as activity/wire/entries.py does, shown as activity/rows.py does, in the same markup.
+
+import { paint } from "./paint.js";
+import { HEADLINE_CHARS, LAST_MILLISECOND, cut, head, parseTimestamp, rawJson, size, visible } from "./text.js";
+
+const STATES = ["idle", "starting", "warming", "active", "stopping", "stopped"];
+const NO_STATE = "Input should be 'idle', 'starting', 'warming', 'active', 'stopping' or 'stopped'";
+const NEEDED = { state_transition: ["timestamp", "fromState", "toState"], error: ["timestamp", "error"] };
+const CLASS = /^[A-Za-z_][A-Za-z0-9_.]{1,60}:(?=\s)/;
+
+const templates = new Map();
+
+/** Kind and problem of an entry's fields. */
+export function classify(fields) {
+  if (fields.event === undefined) return ["malformed", "event: the field is missing"];
+  if (!Object.hasOwn(NEEDED, fields.event)) return ["unknown", ""];
+  for (const name of NEEDED[fields.event]) {
+    if (fields[name] === undefined) return ["malformed", `${name}: Field required`];
+    if (name.endsWith("State") && !STATES.includes(fields[name])) return ["malformed", `${name}: ${NO_STATE}`];
+  }
+  return [fields.event, ""];
+}
+
+/** The state that an entry tells, empty if it tells none. */
+export function stateOf(fields) {
+  const [kind] = classify(fields);
+  if (kind === "state_transition") return fields.toState;
+  return kind === "error" && STATES.includes(fields.state) ? fields.state : "";
+}
+
+/** When the writer says that it happened, else when Redis took it, else null. Milliseconds since 1970. */
+export function timeOf(fields) {
+  const taken = Number(fields.id.split("-")[0]);
+  return parseTimestamp(fields.timestamp) ?? (taken <= LAST_MILLISECOND ? taken : null);
+}
+
+function headline(kind, fields, problem) {
+  if (kind === "unknown") return [head(fields.event, HEADLINE_CHARS), ""];
+  if (kind === "malformed") return ["", head(problem, HEADLINE_CHARS)];
+  if (kind !== "error") return ["", ""];
+  const text = head(fields.error, HEADLINE_CHARS, "…");
+  const lead = CLASS.exec(text)?.[0] ?? "";
+  return [lead, text.slice(lead.length)];
+}
+
+function factsOf(exchange, fields) {
+  const [kind, problem] = classify(fields);
+  const [lead, rest] = headline(kind, fields, problem);
+  const error = kind === "error" ? fields.error : "";
+  const long = error.includes("\n") || head(error, HEADLINE_CHARS) !== error;
+  const [raw, hidden] = rawJson(fields);
+  return {
+    kind,
+    exchange,
+    id: fields.id,
+    at: timeOf(fields),
+    lead: visible(lead),
+    rest: visible(rest),
+    from_state: fields.fromState,
+    to_state: fields.toState,
+    host: visible(head(fields.hostname ?? "", HEADLINE_CHARS)),
+    epoch: visible(head(fields.epoch ?? "", HEADLINE_CHARS)),
+    full: long ? visible(cut(error)[0]) : "",
+    raw,
+    hidden: hidden ? size(hidden) : "",
+    url: `/exchanges/${encodeURIComponent(exchange)}/entries/${fields.id}/`,
+  };
+}
+
+const template = (kind) => {
+  if (!templates.has(kind)) templates.set(kind, document.querySelector(`template[data-row="${kind}"]`).content.firstElementChild);
+  return templates.get(kind);
+};
+
+/** A new row for an entry `{"id": …, …fields}`. */
+export function entryRow(exchange, fields) {
+  const facts = factsOf(exchange, fields);
+  const row = template(facts.kind).cloneNode(true);
+  row.dataset.exchange = exchange;
+  row.dataset.id = facts.id;
+  paint(row, facts);
+  return row;
+}
+
+/** A row that says what is missing between two entries. */
+export function gapRow(exchange, after, first) {
+  const row = template("gap").cloneNode(true);
+  const words = first
+    ? `${exchange}: the entries between ${after} and ${first} are no longer held`
+    : `${exchange}: its history began anew; what followed ${after} is no longer held`;
+  paint(row, { words });
+  row.dataset.exchange = exchange;
+  row.dataset.id = after; // it stands above the last entry that was seen
+  return row;
+}

@@ -1,0 +1,132 @@
+// The socket: subscribes from the page's cursors, resumes after every loss, and always says how it stands.
+
+const FIRST_WAIT_MS = 500;
+const LONGEST_WAIT_MS = 30000;
+const OPENING_MS = 10000; // a connection that is neither refused nor opened by then is tried anew
+
+// Codes after which trying again would change nothing: what happened, and the way out.
+const FINAL = {
+  4400: { word: "Not live", rest: "this page and the server disagree", action: "Reload" },
+  4401: { word: "Signed out", rest: "", action: "Sign in" },
+  4403: { word: "Not live", rest: "your right to view this was withdrawn", action: "Reload" },
+  4404: { word: "Not live", rest: "this exchange is gone", action: "Reload" },
+};
+const RESTART = 1012;
+const STALLED = 4408;
+
+export class Link {
+  /**
+   * `cursors()` gives the last id per exchange, `onFrame(frame)` gets every frame, `onState(state)` every change:
+   * `{at: "connecting" | "open" | "waiting" | "ended", until?, final?}` with `until` in performance.now() milliseconds.
+   * `quietLimit()` is the number of milliseconds without any frame after which the connection counts as half-open, or
+   * Infinity while no frame needs to come.
+   */
+  constructor(path, { cursors, onFrame, onState, quietLimit }) {
+    this.url = new URL(path, location.href);
+    this.url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    this.cursors = cursors;
+    this.onFrame = onFrame;
+    this.onState = onState;
+    this.quietLimit = quietLimit;
+    this.failures = 0;
+    this.shown = {};
+    this.acknowledged = {};
+    this.state = { at: "waiting" };
+    const hurry = () => this.hurry();
+    document.addEventListener("visibilitychange", hurry);
+    window.addEventListener("online", hurry);
+    window.addEventListener("pageshow", hurry);
+  }
+
+  set(state) {
+    this.state = state;
+    this.onState(state);
+  }
+
+  connect() {
+    this.drop();
+    clearTimeout(this.timer);
+    this.set({ at: "connecting" });
+    const socket = new WebSocket(this.url);
+    this.socket = socket;
+    this.timer = setTimeout(() => this.retry(), OPENING_MS);
+    const mine = (handle) => (event) => {
+      if (this.socket === socket) handle(event); // a socket that was given up says nothing more
+    };
+    socket.onopen = mine(() => {
+      this.acknowledged = {};
+      socket.send(JSON.stringify({ type: "subscribe", after: this.cursors() }));
+    });
+    socket.onmessage = mine((event) => this.receive(event));
+    socket.onclose = mine((event) => this.closed(event.code));
+  }
+
+  receive(event) {
+    this.heardAt = performance.now();
+    if (this.state.at !== "open") {
+      // Only a frame proves that we were let in: a refusal closes right after it opened.
+      const frame = JSON.parse(event.data);
+      if (frame.type === "closing") return;
+      clearTimeout(this.timer);
+      this.failures = 0;
+      this.set({ at: "open" });
+      this.onFrame(frame);
+      return;
+    }
+    this.onFrame(JSON.parse(event.data));
+  }
+
+  closed(code) {
+    this.socket = null;
+    clearTimeout(this.timer);
+    if (code in FINAL) {
+      this.set({ at: "ended", final: { code, ...FINAL[code] } });
+      return;
+    }
+    // A server that restarts is back soon, and a stalled page may go on at once; everything else waits longer each time.
+    if (code === RESTART || code === STALLED) this.failures = Math.min(this.failures, 1);
+    this.retry();
+  }
+
+  retry() {
+    this.drop();
+    clearTimeout(this.timer);
+    const longest = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.failures);
+    const wait = longest * (0.5 + Math.random() / 2); // jitter: a restarted server does not meet all pages at once
+    this.failures += 1;
+    this.timer = setTimeout(() => this.connect(), wait);
+    this.set({ at: "waiting", until: performance.now() + wait });
+  }
+
+  drop() {
+    const socket = this.socket;
+    this.socket = null;
+    socket?.close();
+  }
+
+  /** Somebody looks at the page again, or the network is back: no reason to wait any longer. */
+  hurry() {
+    if (this.state.at === "waiting" && !document.hidden) {
+      this.failures = 0;
+      this.connect();
+    } else this.check();
+  }
+
+  /** Called every second, and after a sleep: a connection without a sign of life is given up. */
+  check() {
+    if (this.state.at === "open" && performance.now() - this.heardAt > this.quietLimit()) this.connect();
+  }
+
+  /** The machine slept: whatever the socket says, its other end may be gone. */
+  woke() {
+    if (this.state.at !== "ended") this.connect();
+  }
+
+  /** Tell the server what was dealt with, so that it goes on sending. */
+  acknowledge(last) {
+    const news = Object.entries(last).filter(([exchange, id]) => this.acknowledged[exchange] !== id);
+    if (!news.length || this.socket?.readyState !== WebSocket.OPEN || this.state.at !== "open") return;
+    Object.assign(this.acknowledged, Object.fromEntries(news));
+    this.socket.send(JSON.stringify({ type: "ack", last: Object.fromEntries(news) }));
+  }
+}
