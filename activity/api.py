@@ -1,0 +1,224 @@
+"""Section 5 of the contract: what programs get. HTTP, JSON, `/api/v1/`, with a session or a bearer token.
+
+Synchronous like the pages, for the same reason: the event loop belongs to the feed.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any, cast
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from ninja import Field, NinjaAPI, Query, Schema
+from ninja.errors import AuthenticationError, ValidationError
+
+from activity.access import visible_exchanges
+from activity.identity import Credentials, user_of_token
+from activity.models import Exchange, User
+from activity.store.client import StoreUnavailable, pages_client
+from activity.store.history import InstanceView, read_instances, read_page
+from activity.wire.entries import StreamEntry
+from perseus_admin.config import settings
+
+#: Entries of one answer where the caller names no count.
+DEFAULT_COUNT = 50
+
+
+class Known(Schema):
+    """What an exchange's newest entry tells of it while no instance holds it: raw fields with the entry's id."""
+
+    online: bool = Field(description="Whether the status key exists: no key, no instance")
+    status: dict[str, Any] | None = Field(description="The status as the instance wrote it (schema: InstanceStatus)")
+    lastKnown: dict[str, str] | None = Field(description="While offline: the newest entry that tells the state")
+    ttlMs: int | None = Field(description="Milliseconds that the status key has left; null while offline")
+    problem: str = Field(description="Why a status that exists cannot be read; empty where it can")
+
+
+class Instance(Known):
+    """One active exchange and the instance that holds it, if any."""
+
+    exchangeId: int
+    exchangeName: str
+    displayName: str
+
+
+class Instances(Schema):
+    """Every active exchange that the caller may view, by name."""
+
+    instances: list[Instance]
+
+
+class Activity(Schema):
+    """Raw entries, newest first."""
+
+    entries: list[dict[str, str]] = Field(
+        description="Each entry's id, its exchange and its fields. A field called id or exchange itself travels as "
+        "field:id or field:exchange"
+    )
+    nextCursor: str | None = Field(description="Pass it back as cursor for the older entries; null at the end")
+
+
+class Problem(Schema):
+    """What is wrong, naming the parameter where there is one."""
+
+    detail: str
+
+
+class UnknownExchange(Problem):
+    """There is no such exchange for this caller."""
+
+    known: list[str] = Field(description="Names of the exchanges that the caller may view")
+
+
+class _Refused(Exception):
+    def __init__(self, status: int, body: dict[str, Any]) -> None:
+        super().__init__(body["detail"])
+        self.status = status
+        self.body = body
+
+
+def caller(request: HttpRequest) -> User | None:
+    """Who calls: the bearer of a token, else the session's user."""
+    credentials = Credentials.of_scope({"headers": [(b"authorization", _authorization(request))]})
+    if credentials.token:
+        return user_of_token(credentials.token)
+    return request.user if isinstance(request.user, User) and request.user.is_active else None
+
+
+def _authorization(request: HttpRequest) -> bytes:
+    return request.headers.get("Authorization", "").encode("latin-1", errors="replace")
+
+
+def _signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return view(request, *args, **kwargs) if caller(request) else _unauthorized(request, None)
+
+    return guarded
+
+
+api = NinjaAPI(
+    title="Perseus",
+    version="1",
+    description="The exchanges of the network, their instances and their raw activity.",
+    auth=caller,
+    docs_url=None,
+    docs_decorator=_signed_in,
+    urls_namespace="api",
+)
+
+
+@api.exception_handler(AuthenticationError)
+def _unauthorized(request: HttpRequest, _error: Any) -> HttpResponse:
+    body = {"detail": "Not signed in: send a session cookie or 'Authorization: Bearer TOKEN'."}
+    return JsonResponse(body, status=401, headers={"WWW-Authenticate": "Bearer"})
+
+
+@api.exception_handler(ValidationError)
+def _malformed(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    first = error.errors[0]
+    return JsonResponse({"detail": f"{first['loc'][-1]}: {first['msg']}"}, status=400)
+
+
+@api.exception_handler(_Refused)
+def _refused(request: HttpRequest, refused: _Refused) -> HttpResponse:
+    return JsonResponse(refused.body, status=refused.status)
+
+
+@api.exception_handler(StoreUnavailable)
+def _away(request: HttpRequest, error: StoreUnavailable) -> HttpResponse:
+    return JsonResponse({"detail": f"Redis cannot be read, so nothing is known: {error}"}, status=503)
+
+
+def _unknown(what: str, visible: list[Exchange]) -> _Refused:
+    return _Refused(404, {"detail": f"exchange: {what} is unknown", "known": [exchange.name for exchange in visible]})
+
+
+def _known(view: InstanceView) -> dict[str, Any]:
+    reading = view.reading
+    return {
+        "online": reading is not None,
+        "status": (reading.fields or None) if reading else None,
+        "lastKnown": view.last_known.to_json() if view.last_known else None,
+        "ttlMs": view.ttl_ms,
+        "problem": reading.problem if reading else "",
+    }
+
+
+def _entry(exchange: str, entry: StreamEntry) -> dict[str, str]:
+    fields = entry.to_json()
+    if "exchange" in fields:
+        fields["field:exchange"] = fields.pop("exchange")
+    return {"id": fields.pop("id"), "exchange": exchange, **fields}
+
+
+def _read(exchanges: list[Exchange]) -> list[dict[str, Any]]:
+    views = read_instances(pages_client(settings().redis), [(exchange.pk, exchange.name) for exchange in exchanges])
+    return [
+        {
+            "exchangeId": exchange.pk,
+            "exchangeName": exchange.name,
+            "displayName": exchange.display_name,
+            **_known(view),
+        }
+        for exchange, view in zip(exchanges, views, strict=True)
+    ]
+
+
+@api.get("/instances", response={200: Instances, 401: Problem, 503: Problem})
+def instances(request: HttpRequest) -> dict[str, Any]:
+    """Every active exchange of the exchanges table that the caller may view, online or not."""
+    return {"instances": _read(list(visible_exchanges(_user(request))))}
+
+
+@api.get("/exchanges/{exchange_id}/status", response={200: Known, 401: Problem, 404: UnknownExchange, 503: Problem})
+def exchange_status(request: HttpRequest, exchange_id: int) -> dict[str, Any]:
+    """One exchange's instance; `online` is false when its key is gone."""
+    visible = list(visible_exchanges(_user(request)))
+    found = [exchange for exchange in visible if exchange.pk == exchange_id]
+    if not found:
+        raise _unknown(f"id {exchange_id}", visible)
+    return _read(found)[0]
+
+
+@api.get("/activity", response={200: Activity, 400: Problem, 401: Problem, 404: UnknownExchange, 503: Problem})
+def activity(
+    request: HttpRequest,
+    exchange: Annotated[
+        str | None, Query(description="An exchange's name; all that the caller may view if absent")
+    ] = None,
+    event: Annotated[
+        str | None, Query(description="Only entries with this event, e.g. state_transition or error")
+    ] = None,
+    count: Annotated[int, Query(ge=1, le=200, description="Entries of this answer at the most")] = DEFAULT_COUNT,
+    cursor: Annotated[str | None, Query(description="nextCursor of an earlier answer")] = None,
+) -> dict[str, Any]:
+    """Raw entries, newest first, across exchanges. An answer may come back short and still have a nextCursor."""
+    visible = list(visible_exchanges(_user(request)))
+    names = [one.name for one in visible if exchange is None or one.name == exchange.lower()]
+    if exchange is not None and not names:
+        raise _unknown(repr(exchange[:64]), visible)
+    try:
+        page = read_page(pages_client(settings().redis), names, count=count, cursor=cursor, event=event)
+    except ValueError as error:
+        raise _Refused(400, {"detail": f"cursor: {error}"}) from None
+    return {"entries": [_entry(name, entry) for name, entry in page.entries], "nextCursor": page.next_cursor}
+
+
+def _user(request: HttpRequest) -> User:
+    """The caller that `caller` found before this request came here."""
+    user: User = request.auth  # type: ignore[attr-defined]  # set by ninja
+    return user
+
+
+def _urls() -> tuple[list[Any], str, str]:
+    """The API's URLs. They answer 401 themselves, where the site's middleware would redirect to the sign-in page."""
+    patterns, app_name, namespace = api.urls
+    for pattern in patterns:
+        if pattern.name == "api-root":
+            continue  # says nothing but 404: the middleware may have it
+        login_not_required(cast(Callable[..., HttpResponse], pattern.callback))
+    return patterns, app_name, namespace
+
+
+urls = _urls()

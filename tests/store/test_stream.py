@@ -1,0 +1,91 @@
+"""Appending to a stream and reading it, against every Redis that we promise to run on."""
+
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from activity.store.client import AsyncClient, StoreUnavailable, async_client, name_of, require_redis, sync_client
+from activity.store.history import read_last_known, read_newest_ids, read_page
+from activity.store.stream import RETENTION_MILLISECONDS, append
+from tests.servers import RedisServer
+
+ERROR = {"event": "error", "timestamp": "t", "error": "e"}
+
+
+@pytest.fixture
+async def client(every_redis: RedisServer) -> AsyncIterator[AsyncClient]:
+    opened = async_client(every_redis.url)
+    yield opened
+    await opened.aclose()
+
+
+async def test_an_append_trims_what_is_older_than_ninety_days(client: AsyncClient, every_redis: RedisServer) -> None:
+    now = int(time.time() * 1000)
+    with every_redis.client() as redis:
+        pipeline = redis.pipeline()
+        for number in range(1000):  # more than a node of the stream: trimming is by whole nodes
+            pipeline.xadd("logs:network:kraken", ERROR, id=f"{now - RETENTION_MILLISECONDS - 60_000}-{number}")
+        pipeline.xadd("logs:network:kraken", ERROR, id=f"{now - RETENTION_MILLISECONDS + 60_000}-0")
+        pipeline.execute()
+        await append(client, "Kraken", ERROR)
+        assert redis.xlen("logs:network:kraken") < 200
+        kept = redis.xrange("logs:network:kraken", min=now - RETENTION_MILLISECONDS)
+        assert len(kept) == 2
+
+
+async def test_redis_trouble_is_one_kind_of_error(every_redis: RedisServer) -> None:
+    with every_redis.client() as redis:
+        redis.set("logs:network:kraken", "not a stream")
+    client = async_client(every_redis.url)
+    with pytest.raises(StoreUnavailable, match="WRONGTYPE"):
+        await append(client, "kraken", ERROR)
+    await client.aclose()
+    nowhere = async_client("unix:///nowhere/redis.sock")
+    with pytest.raises(StoreUnavailable):
+        await append(nowhere, "kraken", ERROR)
+    await nowhere.aclose()
+
+
+def test_last_known_is_the_newest_entry_that_tells_a_state(every_redis: RedisServer) -> None:
+    client = sync_client(every_redis.url)
+    with every_redis.client() as redis:
+        assert read_last_known(client, "kraken") == (None, None)
+        redis.xadd("logs:network:kraken", {**ERROR, "state": "warming"})
+        for _ in range(250):
+            redis.xadd("logs:network:kraken", {"event": "gossip"})
+    known, _ = read_last_known(client, "kraken")
+    client.close()
+    assert known is not None
+    assert known.state == "warming"
+
+
+def test_a_page_of_many_exchanges_ends_where_the_history_ends(every_redis: RedisServer) -> None:
+    client = sync_client(every_redis.url)
+    with every_redis.client() as redis:
+        for name in ("a", "b"):
+            for number in range(150):
+                redis.xadd(f"logs:network:{name}", ERROR, id=f"{number + 1}-1")
+    first = read_page(client, ["a", "b"], count=200)
+    rest = read_page(client, ["a", "b"], count=200, cursor=first.next_cursor)
+    newest = read_newest_ids(client, ["a", "c"])
+    client.close()
+    identities = [(name, entry.id) for name, entry in first.entries + rest.entries]
+    assert len(identities) == len(set(identities)) == 300
+    assert [entry_id for _, entry_id in identities] == sorted((i for _, i in identities), reverse=True)
+    assert rest.next_cursor is None
+    assert newest == {"a": "150-1", "c": "0-0"}
+
+
+def test_a_url_is_shown_without_its_secrets() -> None:
+    assert name_of("rediss://user:secret@redis.example:6380/2?password=x") == "rediss://redis.example:6380/2"
+    assert name_of("unix:///run/redis.sock?password=x") == "unix:///run/redis.sock"
+
+
+def test_a_server_that_is_too_old_is_refused(every_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = sync_client(every_redis.url)
+    assert require_redis(client).startswith(("6.2", "7."))
+    monkeypatch.setattr("activity.store.client.OLDEST_REDIS", (99, 0))
+    with pytest.raises(StoreUnavailable, match=r"too old: at least 99\.0"):
+        require_redis(client)
+    client.close()
