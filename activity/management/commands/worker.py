@@ -9,13 +9,14 @@ import sys
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DatabaseError, connections
+from django.db import connections
 
 from activity.instance.agent import run_worker
 from activity.instance.console import LOG, Console, log_to
 from activity.instance.exits import ExitCode
 from activity.instance.options import WorkerConfig
 from activity.models import Exchange, User
+from activity.schema.drift import require_current_schema
 from activity.store.client import StoreUnavailable, name_of, require_redis, sync_client
 from perseus_admin.config import settings
 
@@ -65,7 +66,7 @@ class Command(BaseCommand):
     """Reads the exchange and the admin from the database, then leaves Django behind and runs the instance."""
 
     help = "Run the instance of one exchange. Everything after -- is the program that it carries."
-    requires_system_checks: list[str] = []  # noqa: RUF012 (Django's own attribute); the worker serves no pages
+    requires_system_checks: Any = ()  # they are about pages, and a worker serves none
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Options as in docs/worker.md."""
@@ -88,6 +89,7 @@ class Command(BaseCommand):
     def handle(self, **options: Any) -> None:
         """Runs until the instance ends; the exit codes are those of `ExitCode`."""
         environment = settings()
+        require_current_schema()
         exchange = _exchange(options["exchange"])
         admin = _admin(options["admin"]) if options["admin"] is not None else None
         program = _program(options)
@@ -131,10 +133,7 @@ class Command(BaseCommand):
 
 
 def _exchange(name: str) -> Exchange:
-    try:
-        known = {exchange.name: exchange for exchange in Exchange.objects.order_by("name")}
-    except DatabaseError as error:
-        raise refusal(f"The database {_database()} cannot be read: {error}. Start `make run` there first") from error
+    known = {exchange.name: exchange for exchange in Exchange.objects.order_by("name")}
     exchange = known.get(name.strip().lower())
     if exchange is None:
         names = ", ".join(name for name, exchange in known.items() if exchange.active) or "none"
