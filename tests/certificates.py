@@ -1,5 +1,6 @@
 """A certificate authority for tests, made in memory in a few milliseconds (elliptic curve P-256)."""
 
+import secrets
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -28,8 +29,8 @@ def _builder(subject: str, issuer: str, key: ec.EllipticCurvePublicKey) -> x509.
 class Authority:
     """Signs server certificates. `certificate` is its own, as PEM: what a client trusts."""
 
-    def __init__(self, name: str = "Authority of a test") -> None:
-        self._name = name
+    def __init__(self) -> None:
+        self._name = name = f"Authority {secrets.token_hex(4)}"
         self._key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             _builder(name, name, self._key.public_key())

@@ -1,0 +1,110 @@
+"""Databases of their own for the tests of this folder: Postgres over TLS, and SQLite files."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.contrib.contenttypes.models import ContentType
+from django.db import ConnectionHandler, connections
+from pytest_django import DjangoDbBlocker, Settings
+
+from activity.schema.prepare import create_tables_where_empty
+from perseus_admin import config
+from perseus_admin.config import BASE_DIR, postgres_options
+from tests.database.processes import Command
+from tests.postgres import PostgresServer, running_postgres
+
+
+@contextmanager
+def default_database(entry: dict[str, Any], blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Within the block, Django's database is the one that the entry of DATABASES names."""
+    settings, connection = connections.settings["default"], connections["default"]
+    connections.settings["default"] = ConnectionHandler({"default": entry}).settings["default"]
+    del connections["default"]
+    ContentType.objects.clear_cache()  # ids differ from one database to the next
+    try:
+        with blocker.unblock():
+            yield
+            connections["default"].close()
+    finally:
+        connections.settings["default"] = settings
+        connections["default"] = connection
+        ContentType.objects.clear_cache()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server per test process, started by the first test that needs it."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def schema_sql() -> str:
+    """The text of schema.sql."""
+    return (BASE_DIR / "schema.sql").read_text()
+
+
+@pytest.fixture
+def empty_postgres(postgres: PostgresServer, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """An empty Postgres database is Django's, connected by the product's own options, over TLS. Gives its name."""
+    with (
+        postgres.database() as name,
+        default_database(postgres_options(postgres.url(name), str(postgres.authority)), django_db_blocker),
+    ):
+        yield name
+
+
+@pytest.fixture
+def loaded_postgres(postgres: PostgresServer, empty_postgres: str, schema_sql: str) -> str:
+    """The same with schema.sql loaded."""
+    postgres.run(empty_postgres, schema_sql)
+    return empty_postgres
+
+
+@pytest.fixture
+def sqlite_file(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[Path]:
+    """An SQLite file that does not exist yet is Django's database, with the product's own options."""
+    file = tmp_path / "perseus.sqlite3"
+    entry = copy.deepcopy(django_settings.DATABASES["default"])
+    with default_database({**entry, "NAME": file}, django_db_blocker):
+        yield file
+
+
+@pytest.fixture
+def current_sqlite(sqlite_file: Path) -> Path:
+    """The same with the tables of the models."""
+    assert create_tables_where_empty()
+    connections["default"].close()
+    return sqlite_file
+
+
+@pytest.fixture
+def quick_passwords(settings: Settings) -> None:
+    """The slow hash is Django's own business."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def fresh_settings() -> Iterator[None]:
+    """Settings are read from the environment again, and once more after the test."""
+    config.settings.cache_clear()
+    yield
+    config.settings.cache_clear()
+
+
+@pytest.fixture
+def postgres_command(postgres: PostgresServer, schema_sql: str) -> Iterator[Command]:
+    """`manage.py` on a Postgres that schema.sql was loaded into."""
+    with postgres.database(schema_sql) as name:
+        yield Command.on_postgres(postgres, name)
+
+
+@pytest.fixture
+def sqlite_command(tmp_path: Path) -> Command:
+    """`manage.py` on a data folder: `tmp_path`."""
+    return Command.on_sqlite(tmp_path)
