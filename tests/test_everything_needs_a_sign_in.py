@@ -78,6 +78,5 @@ def test_no_url_answers_an_anonymous_visitor(web: WebServer, method: str) -> Non
 async def test_no_consumer_feeds_an_anonymous_visitor(web: WebServer) -> None:
     for pattern in websocket_urlpatterns:
         async with feed_of(web, concrete("/" + str(pattern.pattern)), user=None) as client:
-            await client.subscribe()
             assert (await client.closed())[0] == 4401
         assert [frame["type"] for frame in client.frames] == ["closing"]
