@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from django.apps import apps
-from django.db import DatabaseError, OperationalError, connections, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from activity.schema.catalog import Catalog, differences, postgres_catalog, sqlite_catalog
@@ -44,7 +44,7 @@ def find_drift(alias: str = "default") -> list[str]:
         with connection.cursor() as cursor:
             found = sqlite_catalog(cursor)
         return [EMPTY] if not found else differences(models_catalog(connection), found, "the models")
-    except OperationalError as error:
+    except DatabaseError as error:
         raise CannotCompare(f"The database cannot be used: {str(error).strip()}") from error
     finally:
         if not was_open and not connection.in_atomic_block:

@@ -1,6 +1,7 @@
 """Databases of their own for the tests of this folder: Postgres over TLS, and SQLite files."""
 
 import copy
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import ConnectionHandler, connections
 from pytest_django import DjangoDbBlocker, Settings
 
+from activity.schema import usage
 from activity.schema.prepare import create_tables_where_empty
 from perseus_admin import config
 from perseus_admin.config import BASE_DIR, postgres_options
@@ -73,13 +75,21 @@ def sqlite_file(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[
     entry = copy.deepcopy(django_settings.DATABASES["default"])
     with default_database({**entry, "NAME": file}, django_db_blocker):
         yield file
+    let_go_of(file)
+
+
+def let_go_of(file: Path) -> None:
+    """As if this process, which goes on with other tests, had ended."""
+    connections["default"].close()
+    if descriptor := usage._held.pop(file.with_name(f"{file.name}.lock"), None):
+        os.close(descriptor)
 
 
 @pytest.fixture
 def current_sqlite(sqlite_file: Path) -> Path:
     """The same with the tables of the models."""
     assert create_tables_where_empty()
-    connections["default"].close()
+    let_go_of(sqlite_file)
     return sqlite_file
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.db import connections
 
 from activity.schema.carry_over import CannotCarryOver, carry_over
 from activity.schema.drift import ATLAS_COMMAND, CannotCompare, database_file, describe, find_drift
@@ -23,6 +23,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Every refusal leaves the database as it was."""
+        connection = connections["default"]
         database = database_file(connection)
         if connection.vendor != "sqlite":
             raise CommandError(f"This database is Postgres: change it with `{ATLAS_COMMAND}`. atlas.hcl says more.")
