@@ -27,6 +27,7 @@ class Part:
     exchange: str
     #: What the demo program does, an argument of activity.instance.demo.
     role: str
+    options: tuple[str, ...] = ()
     is_killed: bool = False
 
     @property
@@ -37,7 +38,7 @@ class Part:
 
 PARTS: Final = (
     Part("binance", "quiet"),
-    Part("coinbase", "errors"),
+    Part("coinbase", "errors", ("--error-pattern", "^ERROR")),
     Part("kraken", "quiet", is_killed=True),
     Part("kucoin", "slow"),
 )
@@ -59,8 +60,10 @@ class _Actor:
 class Demo:
     """Starts the workers, kills one now and then, brings back whoever is gone. Driven by `tick` and `ended`."""
 
-    def __init__(self, runner: Runner, *, heartbeat_seconds: int) -> None:
+    def __init__(self, runner: Runner, *, heartbeat_seconds: int, admin_email: str | None) -> None:
+        """`admin_email` answers for the instances; None: nobody does."""
         self._runner = runner
+        self._admin = ("--admin", admin_email) if admin_email else ()
         self._heartbeat = heartbeat_seconds
         self._actors = [_Actor(part) for part in PARTS]
 
@@ -110,8 +113,9 @@ class Demo:
         actor.child = self._runner.start(
             part.name,
             [
-                *(sys.executable, "manage.py", "worker", "--exchange", part.exchange, "--mode", "demo", "--"),
-                *(sys.executable, "-m", "activity.instance.demo", part.role),
+                *(sys.executable, "manage.py", "worker", "--exchange", part.exchange, "--mode", "demo"),
+                *(*self._admin, *part.options),
+                *("--", sys.executable, "-m", "activity.instance.demo", part.role),
             ],
             folder=BASE_DIR,
             PERSEUS_HOSTNAME=part.name,

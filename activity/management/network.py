@@ -9,8 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn, TypeVar
 
+from django.db import connections
+
 from activity.management.demo import PARTS, Demo
 from activity.management.processes import Child, Interrupted, Runner
+from activity.models import User
 from activity.store.client import StoreUnavailable
 from activity.store.embedded import CannotEmbed, EmbeddedRedis, version_when_ready
 from perseus_admin.config import BASE_DIR, Settings
@@ -84,7 +87,17 @@ class Network:
         self._welcome()
         if self._wants_demo:
             self._runner.say("starting four demo instances; they are no real traders, and say mode demo on their cards")
-            self._demo = Demo(self._runner, heartbeat_seconds=self._settings.heartbeat_seconds)
+            self._demo = Demo(
+                self._runner, heartbeat_seconds=self._settings.heartbeat_seconds, admin_email=self._admin_email()
+            )
+
+    def _admin_email(self) -> str | None:
+        """The first admin, where that user is still there."""
+        email = self._settings.admin_email.strip().lower()
+        try:
+            return email if User.objects.filter(email=email, is_active=True).exists() else None
+        finally:
+            connections.close_all()  # this process needs no database beyond this look
 
     def _prepare_database(self) -> None:
         self._runner.say("preparing the database")
