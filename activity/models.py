@@ -170,6 +170,9 @@ class ApiToken(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
+    #: The token itself, only in the process that issues it and until it has been shown. No column.
+    text: str = ""
+
     class Meta:
         db_table = "api_tokens"
         ordering: ClassVar = ["-created_at"]
@@ -185,8 +188,13 @@ class ApiToken(models.Model):
     @classmethod
     def issue(cls, user: User, name: str) -> tuple["ApiToken", str]:
         """A new token and its text, which is shown once and not stored. Raises ValidationError for a bad name."""
-        text = f"perseus_{secrets.token_urlsafe(32)}"
-        token = cls(user=user, name=name.strip(), digest=cls.digest_of(text))
+        token = cls(user=user, name=name.strip())
+        token.draw_text()
         token.full_clean()
         token.save()
-        return token, text
+        return token, token.text
+
+    def draw_text(self) -> None:
+        """Give a token that is not saved yet its text, at random, and the digest that will be saved."""
+        self.text = f"perseus_{secrets.token_urlsafe(32)}"
+        self.digest = self.digest_of(self.text)

@@ -17,7 +17,7 @@ CSRF_TRUSTED_ORIGINS = list(environment.origins)
 
 INSTALLED_APPS = [
     "daphne",
-    "django.contrib.admin",
+    "perseus_admin.apps.PerseusAdminConfig",  # django.contrib.admin, without its sign-in page
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.contrib.contenttypes.models import ContentType
-from django.db import ConnectionHandler, connections
+from django.db import connections
+from django.db.utils import ConnectionHandler
 from pytest_django import DjangoDbBlocker, Settings
 
 from activity.schema import usage

@@ -36,7 +36,9 @@ class Command:
     @property
     def environment(self) -> dict[str, str]:
         """Nothing of the developer's own but what a process needs to run at all."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PERSEUS_", "PG", "DATABASE"))}
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PERSEUS_", "PG", "DATABASE"))
+        }
         ours = {"REDIS_URL": "redis://127.0.0.1:1", "PERSEUS_SECRET_KEY": "for this test only" * 4}
         return {**kept, "DJANGO_SETTINGS_MODULE": "perseus_admin.settings", **ours, **self.settings}
 
@@ -47,7 +49,12 @@ class Command:
     def python(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Any Python in the project's folder, e.g. `-c CODE`."""
         return subprocess.run(
-            [sys.executable, *arguments], env=self.environment, cwd=ROOT, timeout=SECONDS, capture_output=True, text=True
+            [sys.executable, *arguments],
+            env=self.environment,
+            cwd=ROOT,
+            timeout=SECONDS,
+            capture_output=True,
+            text=True,
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:

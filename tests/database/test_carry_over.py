@@ -22,6 +22,7 @@ from tests.database.processes import Command
 
 pytestmark = pytest.mark.usefixtures("quick_passwords")
 
+
 def run(file: Path, *statements: str) -> None:
     with closing(sqlite3.connect(file)) as database, database:
         for statement in statements:
@@ -169,7 +170,7 @@ def test_a_required_column_without_a_default_is_named(untouched: Path) -> None:
 def test_a_row_that_breaks_a_constraint_of_today_is_said(untouched: Path) -> None:
     rebuild(untouched, "users", '"email" = (LOWER("email"))', "1 = 1")
     run(untouched, "UPDATE users SET email = 'Ada@Example.org' WHERE id = 1")
-    with pytest.raises(CommandError, match="A row of users does not fit .* users_email_lower"):
+    with pytest.raises(CommandError, match=r"A row of users does not fit .* users_email_lower"):
         call_command("carry_over")
     run(untouched, "UPDATE users SET email = 'ada@example.org' WHERE id = 1")
 
@@ -188,7 +189,7 @@ def test_what_is_no_database_is_said(sqlite_file: Path) -> None:
 
 
 def test_without_a_database_it_names_the_command_that_makes_one(sqlite_file: Path) -> None:
-    with pytest.raises(CommandError, match="manage.py prepare"):
+    with pytest.raises(CommandError, match=r"manage\.py prepare"):
         call_command("carry_over")
     assert not sqlite_file.exists()
 
@@ -199,10 +200,12 @@ def test_on_postgres_it_names_atlas() -> None:
         call_command("carry_over")
 
 
-USES = "import sys, django; django.setup(); from activity.schema.usage import hold; from pathlib import Path;" + (
+USES = (
+    "import sys, django; django.setup(); from activity.schema.usage import hold; from pathlib import Path;"
     "hold(Path(sys.argv[1])); print('holds', flush=True); sys.stdin.read()"
 )
-OPENS = "import sys, sqlite3; db = sqlite3.connect(sys.argv[1]); db.execute('PRAGMA journal_mode=WAL');" + (
+OPENS = (
+    "import sys, sqlite3; db = sqlite3.connect(sys.argv[1]); db.execute('PRAGMA journal_mode=WAL');"
     "db.execute('SELECT * FROM users').fetchall(); print('open', flush=True); sys.stdin.read()"
 )
 
@@ -241,7 +244,7 @@ def test_another_program_that_has_the_file_open_is_said(
     untouched: Path, beside: Callable[[str, Path], subprocess.Popen[str]]
 ) -> None:
     beside(OPENS, untouched)
-    with pytest.raises(CommandError, match="open in another program .* close it first"):
+    with pytest.raises(CommandError, match=r"open in another program .* close it first"):
         call_command("carry_over")
 
 

@@ -66,11 +66,11 @@ def test_a_dsn_with_a_weaker_sslmode_is_refused(mode: str) -> None:
     "parameters",
     [
         "sslmode=verify-full&sslmode=disable", "sslrootcert=/tmp/mine.pem", "host=/tmp", "hostaddr=10.0.0.1",
-        "gssencmode=require", "service=mine", "SSLMODE=disable", "sslmode=verify-full;sslmode=disable", "options=-c%20x=1",
+        "gssencmode=require", "service=mine", "SSLMODE=disable", "sslmode=verify-full;sslmode=disable", "options=-c",
     ],
 )  # fmt: skip
 def test_a_dsn_cannot_go_around_tls(parameters: str) -> None:
-    with pytest.raises(ValueError, match="sslmode=|is not accepted"):
+    with pytest.raises(ValueError, match=r"sslmode=|is not accepted"):
         postgres_options(f"postgresql://u:p@db.example.org/perseus?{parameters}", "system")
 
 
@@ -95,7 +95,7 @@ def test_sockets_and_lists_of_hosts_are_refused(url: str) -> None:
     ],
 )  # fmt: skip
 def test_a_malformed_dsn_is_refused_without_showing_its_password(url: str) -> None:
-    with pytest.raises(ValueError, match="^DATABASE_URL: ") as refusal:
+    with pytest.raises(ValueError, match=r"^DATABASE_URL: ") as refusal:
         postgres_options(url, "system")
     assert "p#w" not in str(refusal.value)
 

@@ -1,0 +1,236 @@
+"""The Django admin: exchanges and the rights on them, people, tokens.
+
+Rights on an exchange are asked of access.can(), as everywhere.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from guardian.admin import GuardedModelAdmin, UserManage
+
+from activity.access import can
+from activity.models import ApiToken, Exchange, User
+
+# Only type checkers know these as generic.
+if TYPE_CHECKING:
+    _UserCreation = AdminUserCreationForm[User]
+    _UserChange = UserChangeForm[User]
+    _UserAdmin = DjangoUserAdmin[User]
+    _TokenAdmin = admin.ModelAdmin[ApiToken]
+    _TokenForm = forms.ModelForm[ApiToken]
+else:
+    _UserCreation, _UserChange, _UserAdmin, _TokenAdmin = (
+        AdminUserCreationForm,
+        UserChangeForm,
+        DjangoUserAdmin,
+        admin.ModelAdmin,
+    )
+    _TokenForm = forms.ModelForm
+
+
+def _me(request: HttpRequest) -> User:
+    """Who asks. The admin lets nobody in who is not signed in."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+class FindUser(UserManage):
+    """Whose rights on an exchange are to be changed."""
+
+    user = forms.EmailField(
+        label=_("E-mail of the user"), error_messages={"does_not_exist": _("There is no user with this e-mail.")}
+    )
+
+    def clean_user(self) -> User:
+        """In any case, as everywhere."""
+        base: Any = super()
+        self.cleaned_data["user"] = self.cleaned_data["user"].lower()
+        user: User = base.clean_user()
+        return user
+
+
+@admin.register(Exchange)
+class ExchangeAdmin(GuardedModelAdmin):
+    """A user sees the exchanges that they may view, and changes those, and the rights on them, that they administer."""
+
+    list_display = ("name", "display_name", "active", "ws_url", "rest_url")
+    list_filter = ("active",)
+    search_fields = ("name", "display_name")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Exchange]:
+        """What the user may not view does not exist for them."""
+        base: Any = super()
+        exchanges: QuerySet[Exchange] = base.get_queryset(request)
+        return exchanges.filter(pk__in=[exchange.pk for exchange in exchanges if can(request.user, exchange, "view")])
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Exchange | None = None) -> tuple[str, ...]:
+        """The name keys the exchange's stream, so it is given once."""
+        return ("name",) if obj else ()
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Whoever may view one of them."""
+        return self.has_view_permission(request) or self.has_add_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Exchange | None = None) -> bool:
+        """Of this one, or of any."""
+        return can(request.user, obj, "view") if obj else self.get_queryset(request).exists()
+
+    def has_change_permission(self, request: HttpRequest, obj: Exchange | None = None) -> bool:
+        """Of this one, or of any."""
+        if obj:
+            return can(request.user, obj, "administer")
+        return any(can(request.user, exchange, "administer") for exchange in Exchange.objects.all())
+
+    def has_delete_permission(self, request: HttpRequest, obj: Exchange | None = None) -> bool:
+        """Needs Django's own right to delete exchanges, too."""
+        return super().has_delete_permission(request) and (obj is None or can(request.user, obj, "administer"))
+
+    def get_obj_perms_user_select_form(self, request: HttpRequest) -> type[forms.Form]:
+        """Users are found by their e-mail."""
+        return FindUser
+
+    def obj_perms_manage_view(self, request: HttpRequest, object_pk: str) -> HttpResponse:
+        """Who has which rights on the exchange."""
+        self._require_administer(request, object_pk)
+        base: Any = super()
+        response: HttpResponse = base.obj_perms_manage_view(request, object_pk)
+        return response
+
+    def obj_perms_manage_user_view(self, request: HttpRequest, object_pk: str, user_id: int) -> HttpResponse:
+        """One user's rights on the exchange."""
+        self._require_administer(request, object_pk)
+        base: Any = super()
+        response: HttpResponse = base.obj_perms_manage_user_view(request, object_pk, user_id)
+        return response
+
+    def obj_perms_manage_group_view(self, request: HttpRequest, object_pk: str, group_id: int) -> HttpResponse:
+        """One group's rights on the exchange."""
+        self._require_administer(request, object_pk)
+        base: Any = super()
+        response: HttpResponse = base.obj_perms_manage_group_view(request, object_pk, group_id)
+        return response
+
+    def _require_administer(self, request: HttpRequest, object_pk: str) -> None:
+        # guardian asks whether the user may change exchanges at all, not whether they may change this one.
+        if not can(request.user, get_object_or_404(self.get_queryset(request), pk=object_pk), "administer"):
+            raise PermissionDenied
+
+
+class UserCreation(_UserCreation):
+    """A new user: e-mail and password, or none, for who signs in otherwise."""
+
+    class Meta:
+        model = User
+        fields = ("email",)
+
+
+class UserChange(_UserChange):
+    """An existing user."""
+
+    class Meta:
+        model = User
+        fields = "__all__"
+
+
+@admin.register(User)
+class UserAdmin(_UserAdmin):
+    """People. What makes someone mightier, and superusers themselves, are a superuser's business only."""
+
+    form = UserChange
+    add_form = UserCreation
+    fieldsets = (
+        (None, {"fields": ("email", "password", "display_name", "time_zone")}),
+        (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (_("Dates"), {"fields": ("last_login", "date_joined")}),
+    )
+    add_fieldsets = ((None, {"classes": ("wide",), "fields": ("email", "usable_password", "password1", "password2")}),)
+    list_display = ("email", "display_name", "is_active", "is_staff", "is_superuser", "last_login")
+    list_filter = ("is_active", "is_staff", "is_superuser", "groups")
+    search_fields = ("email", "display_name")
+    ordering = ("email",)
+    readonly_fields = ("last_login", "date_joined")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        """Nobody makes themselves mightier."""
+        if request.user.is_superuser:
+            return self.readonly_fields
+        return (*self.readonly_fields, "is_staff", "is_superuser", "groups", "user_permissions")
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """A superuser's e-mail or password would be a way to their rights."""
+        if obj and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """A superuser, but not themselves: deactivating keeps what a user did, deleting does not."""
+        return request.user.is_superuser and obj != request.user
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(_TokenAdmin):
+    """Tokens are issued and revoked, never edited. Superusers see everyone's, others their own."""
+
+    list_display = ("name", "user", "created_at", "revoked_at")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
+    search_fields = ("name", "user__email")
+    list_select_related = ("user",)
+    actions = ("revoke",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
+        """One's own, or all."""
+        tokens = super().get_queryset(request)
+        return tokens if request.user.is_superuser else tokens.filter(user=_me(request))
+
+    def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> tuple[str, ...]:
+        """A superuser says whose rights a new token has; everyone else's tokens have their own."""
+        if obj:
+            return ("name", "user", "created_at", "revoked_at")
+        return ("name", "user") if request.user.is_superuser else ("name",)
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
+        """Nothing of a token can be edited."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
+        """Revoking keeps the record; deleting is there for when its user is deleted."""
+        return request.user.is_superuser
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Whoever sees a token may revoke it."""
+        return self.has_view_permission(request)
+
+    def save_model(self, request: HttpRequest, obj: ApiToken, form: _TokenForm, change: bool) -> None:  # noqa: FBT001
+        """The only moment in which the token's text exists."""
+        if not request.user.is_superuser:
+            obj.user = _me(request)
+        obj.draw_text()
+        super().save_model(request, obj, form, change)
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None
+    ) -> TemplateResponse:
+        """Show the text, once: neither a browser nor a proxy keeps the page."""
+        context = {**self.admin_site.each_context(request), "title": _("Token issued"), "token": obj, "opts": self.opts}
+        response = TemplateResponse(request, "admin/activity/apitoken/issued.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    @admin.action(description=_("Revoke selected tokens"), permissions=["revoke"])
+    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
+        """From now on they open nothing."""
+        revoked = list(queryset.filter(revoked_at=None))
+        queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+        for token in revoked:
+            self.log_change(request, token, "revoked")
+        self.message_user(request, _("%d revoked.") % len(revoked), messages.SUCCESS)
