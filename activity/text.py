@@ -1,4 +1,4 @@
-"""How texts and times of any origin are shown. static/js/text.js follows the same rules; a browser test compares them."""
+"""How texts and times of any origin are shown. static/js/text.js follows the same rules; a browser test compares."""
 
 import json
 import re
@@ -26,7 +26,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def visible(text: object) -> str:
-    """The text with every unseen character as a JSON escape, e.g. ``\\u202e``. Inside JSON it still means the same."""
+    r"""The text with every unseen character as a JSON escape, e.g. ``\u202e``. Inside JSON it still means the same."""
     return _UNSEEN.sub(_escape, str(text))
 
 
@@ -61,6 +61,7 @@ def size(count: int) -> str:
 def duration(seconds: float) -> str:
     """40 s, 12 min 17 s, 2 h 51 min, 3 d 04 h: two units at most. Negative times, of foreign clocks, count as none."""
     total = max(0, int(seconds))
+    parts: tuple[str, ...]
     if total < _MINUTE:
         parts = (f"{total}", "s")
     elif total < _HOUR:

@@ -1,7 +1,7 @@
 """The pages. Plain synchronous views: they run in threads, so that rendering never holds up the loop of the feed.
 
-What a page shows of Redis is read here and through store.history alone. The ids from which the page's socket goes on are
-read before the entries: an entry that arrives in between is sent once more and recognised, never missed.
+What a page shows of Redis is read here and through store.history alone. The ids from which the page's socket goes on
+are read before the entries: an entry that arrives in between is sent once more and recognised, never missed.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Tags that write the attributes by which static/js finds what it keeps up to date.
 
-``data-slot`` is a text, ``data-tick`` a duration that grows or runs out, ``data-ts`` a moment, ``data-when`` a part that
-belongs to some conditions, ``data-with`` and ``data-without`` parts that depend on a fact being known.
+``data-slot`` is a text, ``data-tick`` a duration that grows or runs out, ``data-ts`` a moment, ``data-when`` a part
+that belongs to some conditions, ``data-with`` and ``data-without`` parts that depend on a fact being known.
 """
 
 from datetime import UTC, datetime

@@ -3,16 +3,14 @@
 export function watchTabs() {
   const activity = document.getElementById("activity");
   const [main, feed] = ["main", "activity"].map((name) => document.querySelector(`[data-tab="${name}"]`));
-  if (!activity || !main || !feed) return;
-  const home = main.hasAttribute("aria-current");
+  if (!activity || !main || main.pathname !== location.pathname) return;
   new IntersectionObserver(
     ([seen]) => {
       const inFeed = seen.isIntersecting;
-      feed.toggleAttribute("aria-current", inFeed);
-      if (inFeed) feed.setAttribute("aria-current", "true");
-      if (home && !inFeed) main.setAttribute("aria-current", "page");
-      else main.removeAttribute("aria-current");
+      const [here, other] = inFeed ? [feed, main] : [main, feed];
+      here.setAttribute("aria-current", inFeed ? "true" : "page");
+      other.removeAttribute("aria-current");
     },
-    { rootMargin: "-35% 0px -65% 0px" }, // the line a third down the screen
+    { rootMargin: "-70% 0px -30% 0px" }, // a line in the lower part of the screen, which even a short feed reaches
   ).observe(activity);
 }

@@ -1,0 +1,84 @@
+"""A real Chromium, signed in to a real web process."""
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.servers import RedisServer
+from tests.web import WebServer
+
+#: Milliseconds that anything on a page may take to appear.
+PATIENCE_MS = 15_000
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser per file: playwright's loop must not outlive the file, else no asyncio test runs after it."""
+    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    assert executable, "chromium is not installed: `make test` installs it"
+    arguments = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-gpu"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """Opens pages of one server as a signed-in user, and notes every complaint of the browser."""
+
+    def __init__(self, chromium: Browser) -> None:
+        self._chromium = chromium
+        self._contexts: list[BrowserContext] = []
+        self.complaints: list[str] = []
+
+    def context(self, web: WebServer, **options: object) -> BrowserContext:
+        """A browser context that carries the admin's session."""
+        context = self._chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})  # type: ignore[arg-type]
+        context.set_default_timeout(PATIENCE_MS)
+        name, _, value = web.cookie().partition("=")
+        context.add_cookies([{"name": name, "value": value, "url": web.url}])
+        self._contexts.append(context)
+        return context
+
+    def open(self, web: WebServer, path: str = "/", *, live: bool = True, **options: object) -> Page:
+        """A page, by default once its socket is open."""
+        page = self.context(web, **options).new_page()
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
+        page.goto(web.url + path)
+        if live:
+            page.wait_for_selector('.live[data-live="on"]')
+        return page
+
+    def close(self) -> None:
+        """Leave."""
+        for context in self._contexts:
+            context.close()
+
+
+@pytest.fixture
+def visitor(chromium: Browser) -> Iterator[Visitor]:
+    """Someone who looks at pages. A test that meets no error on purpose ends by asserting that none was logged."""
+    visitor = Visitor(chromium)
+    yield visitor
+    visitor.close()
+
+
+@pytest.fixture
+def store(web: WebServer, redis_server: RedisServer) -> Iterator[redis.Redis]:
+    """A plain client of the Redis that `web` reads."""
+    assert web
+    with redis_server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def own_store(own_redis: RedisServer) -> Iterator[redis.Redis]:
+    """A plain client of the Redis that `own_web` reads."""
+    with own_redis.client() as client:
+        yield client

@@ -1,0 +1,19 @@
+// The markup of an element without what differs by the moment: durations, the gauge's width, white space between tags.
+(element) => {
+  const copy = element.cloneNode(true);
+  for (const tick of copy.querySelectorAll("[data-of]")) {
+    tick.removeAttribute("data-at");
+    if (!tick.hidden) tick.textContent = "…";
+  }
+  for (const time of copy.querySelectorAll("time")) {
+    if (["expires_at", "beat_at", "running_since", "active_since"].includes(time.dataset.ts)) {
+      time.removeAttribute("datetime");
+      time.textContent = "…";
+    }
+  }
+  for (const bar of copy.querySelectorAll("rect")) bar.removeAttribute("width");
+  return copy.outerHTML
+    .replace(/\s+/g, " ")
+    .replaceAll('hidden=""', "hidden")
+    .replace(/ ?([<>]) ?/g, "$1");
+};

@@ -1,0 +1,125 @@
+"""What only a browser can tell: width, theme, times, keyboard, the content policy."""
+
+import pytest
+import redis
+from playwright.sync_api import Page
+
+from activity.text import ago, duration, size, visible
+from tests.browser.conftest import Visitor
+from tests.pages.writing import append_error, append_move, put_status
+from tests.web import PASSWORD, WebServer
+
+
+@pytest.fixture
+def busy(store: redis.Redis) -> None:
+    """Cards in several situations, and long texts without a space."""
+    put_status(store, "binance", hostname="a-very-long-host-name." * 4, lastError="x" * 500, epoch=1795378746123)
+    put_status(store, "coinbase", ttl_ms=20_000, adminDisplayName="Wolfeschlegelsteinhausenbergerdorff " * 3)
+    append_error(store, "kraken", "LongError: " + "y" * 5000, hostname="z" * 300)
+    append_move(store, "kraken", "warming", "active")
+
+
+@pytest.mark.parametrize("path", ["/", "/exchanges/binance/", "/exchanges/kraken/", "/schemas/", "/exchanges/none/"])
+def test_no_page_scrolls_sideways(web: WebServer, busy: None, visitor: Visitor, path: str) -> None:
+    page = visitor.open(web, path, live=False)
+    for width in (320, 380, 640, 800, 1180, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_theme_is_remembered_and_there_before_the_first_paint(web: WebServer, visitor: Visitor) -> None:
+    page = visitor.open(web, color_scheme="light")
+    background = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background)
+    toggle = page.get_by_role("button", name="Theme: system")
+    toggle.click()
+    page.get_by_role("button", name="Theme: light").click()
+    assert page.get_by_role("button", name="Theme: dark").is_visible()
+    assert page.evaluate(background) != light
+    page.add_init_script(
+        "document.addEventListener('readystatechange', () => { window.early ??= document.documentElement.dataset.theme; })"
+    )
+    page.reload()
+    assert page.evaluate("window.early") == "dark"
+    assert page.evaluate(background) != light
+
+
+def test_times_are_shown_in_utc_or_local(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
+    append_error(store, "kraken", "One: entry", timestamp="2026-01-05T23:30:15.123Z")
+    page = visitor.open(web, timezone_id="Asia/Tokyo")
+    assert page.inner_text(".entry .at") == "23:30:15.123"
+    page.click('[data-zone="local"]')
+    assert page.inner_text(".entry .at") == "08:30:15.123"
+    assert page.inner_text(".entry .ago").startswith("6\u00a0Jan, ")
+    page.reload()
+    assert page.inner_text(".entry .at") == "08:30:15.123"
+    page.click('[data-zone="utc"]')
+    assert page.inner_text(".entry .ago").startswith("5\u00a0Jan, ")
+
+
+def test_the_keyboard_reaches_everything(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
+    append_error(store, "kraken", "One: entry")
+    page = visitor.open(web)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("location.hash") == "#main"
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('.entry') !== null"):
+            break
+    page.keyboard.press("Enter")
+    assert page.is_visible(".entry pre[data-slot=raw]")
+
+
+def test_a_page_works_without_scripts(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
+    for n in range(101):
+        append_error(store, "kraken", f"Number: {n}")
+    put_status(store, "kraken")
+    page = visitor.open(web, java_script_enabled=False, live=False)
+    assert page.is_visible("text=Not live")
+    assert page.locator("[data-card=kraken] >> text=active").first.is_visible()
+    page.click(".entry summary >> nth=0")
+    assert page.is_visible(".entry pre[data-slot=raw] >> nth=0")
+    assert page.locator("button:visible").count() == 0  # what needs scripts is not offered
+    page.click("text=Older entries")
+    assert page.inner_text(".entry .msg") == "Number: 0"
+
+
+def test_signing_in_and_out_by_hand(web: WebServer, visitor: Visitor) -> None:
+    page = visitor.context(web).new_page()
+    page.context.clear_cookies()
+    page.goto(web.url + "/exchanges/kraken/")
+    page.fill("#username", "nobody@example.org")
+    page.fill("#password", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/exchanges/kraken/")
+    assert "There is no such exchange" in page.inner_text("h1")
+    page.click(".menu summary")
+    page.click("text=Sign out")
+    page.wait_for_url("**/sign-in/")
+
+
+def test_a_phone_has_tabs_at_the_bottom(web: WebServer, busy: None, visitor: Visitor) -> None:
+    page = visitor.open(web, viewport={"width": 380, "height": 800})
+    assert page.is_visible(".tabs")
+    assert page.is_hidden(".top .nav")
+    page.click(".tabs [data-tab=activity]")
+    page.wait_for_selector('.tabs [data-tab=activity][aria-current="true"]')
+
+
+def _rules(page: Page, module: str, name: str, values: list[object]) -> list[str]:
+    code = "async ([module, name, values]) => { const m = await import(`/static/js/${module}`); return values.map((v) => m[name](v)); }"
+    found: list[str] = page.evaluate(code, [module, name, values])
+    return found
+
+
+def test_scripts_and_server_follow_the_same_rules_of_showing(web: WebServer, visitor: Visitor) -> None:
+    page = visitor.open(web)
+    points: list[object] = [chr(code) for code in [*range(0x3000), *range(0xFE00, 0x10000), *range(0xE0000, 0xE0100)]]
+    assert _rules(page, "text.js", "visible", points) == [visible(point) for point in points]
+    seconds: list[object] = [-5, 0, 1, 59, 60, 61, 599, 600, 3599, 3600, 7261, 86399, 86400, 90061, 10_000_000]
+    assert _rules(page, "text.js", "duration", seconds) == [duration(float(str(s))) for s in seconds]
+    assert _rules(page, "text.js", "ago", seconds) == [ago(float(str(s))) for s in seconds]
+    sizes: list[object] = [0, 1023, 1024, 65_536, 1_048_575, 1_048_576, 90_000_000]
+    assert _rules(page, "text.js", "size", sizes) == [size(int(str(s))) for s in sizes]

@@ -1,0 +1,201 @@
+"""Entries on a live page: each exactly once, in order, shown as the server would show them."""
+
+from pathlib import Path
+
+import pytest
+import redis
+from playwright.sync_api import Page
+
+from tests.browser.conftest import Visitor
+from tests.pages.writing import append, append_error, append_move, stamp
+from tests.servers import RedisServer
+from tests.waiting import eventually
+from tests.web import WebServer
+
+MARKUP = (Path(__file__).parent / "same_markup.js").read_text()
+
+
+def ids(page: Page) -> list[str]:
+    found: list[str] = page.eval_on_selector_all(".entry", "rows => rows.map((row) => row.dataset.id)")
+    return found
+
+
+def identities(page: Page) -> list[tuple[str, str]]:
+    """Exchange and id of every row: an id alone is unique per stream only."""
+    pairs = page.eval_on_selector_all(".entry", "rows => rows.map((row) => [row.dataset.exchange, row.dataset.id])")
+    return [(exchange, entry_id) for exchange, entry_id in pairs]
+
+
+def test_entries_arrive_without_a_reload_newest_first(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
+    first = append_error(store, "kraken", "Before: the page")
+    page = visitor.open(web)
+    later = [append_error(store, name, f"Number: {n}") for n in range(5) for name in ("kraken", "binance")]
+    eventually(lambda: len(ids(page)) == 11)
+    assert ids(page) == [*reversed(sorted(later, key=lambda i: tuple(map(int, i.split("-"))))), first]
+    assert visitor.complaints == []
+
+
+@pytest.mark.parametrize("path", ["/", "/exchanges/kraken/"])
+def test_a_live_row_is_the_row_that_the_server_renders(
+    web: WebServer, store: redis.Redis, visitor: Visitor, path: str
+) -> None:
+    append_error(store, "kraken", "First: so that the page does not teach")
+    page = visitor.open(web, path)
+    nasty = "<script>alert(1)</script> \u202e\x1b[31m \u200b\U000e0041 &amp; {{ x }}"
+    append_error(store, "kraken", nasty, hostname=nasty, epoch="7")
+    append_error(store, "kraken", "Trace: back\n\tline one\nline two")
+    append_error(store, "kraken", "Long: " + "é" * 400)
+    append_error(store, "kraken", "Huge: " + "€" * 30_000)
+    append_error(store, "kraken", "no class at all", timestamp="yesterday")
+    append_error(store, "kraken", "With an offset", timestamp="2026-03-01T10:00:00+02:00")
+    append_move(store, "kraken", "warming", "active")
+    append(store, "kraken", event="settings_reloaded", by="marta", id="a field called id")
+    append(store, "kraken", event="state_transition", timestamp=stamp(), fromState="warming", toState="flying")
+    append(store, "kraken", event="error", timestamp=stamp())
+    append(store, "kraken", colour="blue", __proto__="polluted")
+    store.xadd("logs:network:kraken", {b"event": b"error", b"timestamp": b"\xff", b"error": b"\xc3\x28"})
+    append(store, "kraken", entry_id="18446744073709551615-1", event="oddity")
+    eventually(lambda: len(ids(page)) == 14)
+    live = page.eval_on_selector_all(".entry", f"rows => rows.map({MARKUP.strip().rstrip(';')})")
+    fresh = visitor.open(web, path, java_script_enabled=False, live=False)
+    rendered = fresh.content()
+    served = page.evaluate(
+        """([html]) => [...new DOMParser().parseFromString(html, "text/html").querySelectorAll(".entry")].map(MARKUP)""".replace(
+            "MARKUP", f"({MARKUP.strip().rstrip(';')})"
+        ),
+        [rendered],
+    )
+    for mine, theirs in zip(live, served, strict=True):
+        assert mine == theirs
+    assert visitor.complaints == []
+
+
+def test_nothing_is_lost_or_doubled_over_a_restart_of_the_web_process(
+    own_web: WebServer, own_store: redis.Redis, visitor: Visitor
+) -> None:
+    def write(name: str, error: str) -> None:
+        written.append((name, append_error(own_store, name, error)))
+
+    written: list[tuple[str, str]] = []
+    write("kraken", "Before: the page")
+    page = visitor.open(own_web)
+    write("kraken", "While: connected")
+    eventually(lambda: len(ids(page)) == 2)
+    own_web.stop()
+    page.wait_for_selector('.live[data-live="wait"]')
+    assert "Reconnecting" in page.inner_text(".live")
+    for n in range(20):
+        write("kraken", f"Away: {n}")
+        write("coinbase", f"Away: {n}")
+    own_web.start()
+    page.wait_for_selector('.live[data-live="on"]', timeout=45_000)
+    eventually(lambda: len(ids(page)) == len(written))
+    assert sorted(identities(page)) == sorted(written)
+
+
+def test_a_gap_is_said(own_web: WebServer, own_store: redis.Redis, visitor: Visitor) -> None:
+    append_error(own_store, "kraken", "Seen: before")
+    page = visitor.open(own_web)
+    own_web.stop()
+    page.wait_for_selector('.live[data-live="wait"]')
+    for n in range(5):
+        append_error(own_store, "kraken", f"Trimmed: {n}")
+    own_store.xtrim("logs:network:kraken", maxlen=2, approximate=False)
+    own_web.start()
+    page.wait_for_selector(".rule", timeout=45_000)
+    eventually(lambda: len(ids(page)) == 3)
+    assert "are no longer held" in page.inner_text(".rule")
+    kinds = page.eval_on_selector_all("[data-rows] > li", "rows => rows.map((row) => row.className)")
+    assert kinds == ["entry", "entry", "rule", "entry", "more"]
+
+
+def test_the_document_keeps_a_bounded_number_of_rows_and_links_to_the_rest(
+    web: WebServer, store: redis.Redis, visitor: Visitor
+) -> None:
+    page = visitor.open(web, "/exchanges/kraken/", live=False)
+    append_error(store, "kraken", "First: of all")
+    page = visitor.open(web, "/exchanges/kraken/")
+    last = [append_error(store, "kraken", f"Number: {n}") for n in range(700)][-1]
+    eventually(lambda: ids(page)[0] == last)
+    assert len(ids(page)) == 500
+    older = page.get_attribute("[data-older]", "href")
+    assert older
+    page.goto(web.url + older)
+    assert len(ids(page)) == 100
+    assert "Number: 199" in page.inner_text(".entry >> nth=0")
+
+
+def test_who_reads_further_down_is_not_disturbed(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
+    for n in range(90):
+        append_error(store, "kraken", f"Number: {n}")
+    page = visitor.open(web, "/exchanges/kraken/")
+    page.mouse.wheel(0, 1500)
+    page.wait_for_function("document.scrollingElement.scrollTop > 1000")
+    append_error(store, "kraken", "News: one")
+    append_error(store, "kraken", "News: two")
+    page.wait_for_selector("[data-news]:not([hidden])")
+    eventually(lambda: page.inner_text("[data-news]").strip() == "2 new entries")
+    assert len(ids(page)) == 90
+    page.click("[data-news]")
+    eventually(lambda: len(ids(page)) == 92)
+    assert page.is_hidden("[data-news]")
+
+
+def test_scrolling_back_loads_older_entries(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
+    written = [append_error(store, "kraken", f"Number: {n}") for n in range(250)]
+    page = visitor.open(web, "/exchanges/kraken/")
+    assert len(ids(page)) == 100
+
+    def at_the_end() -> bool:
+        page.mouse.wheel(0, 20_000)
+        return len(ids(page)) == 250
+
+    eventually(at_the_end)
+    assert ids(page) == written[::-1]
+    assert "The history begins here." in page.inner_text("[data-more]")
+
+
+def test_the_page_of_an_exchange_without_an_instance_fills_by_itself(
+    web: WebServer, store: redis.Redis, visitor: Visitor
+) -> None:
+    page = visitor.open(web, "/exchanges/coinbase/")
+    page.wait_for_selector("text=This page is connected")
+    append_move(store, "coinbase", "idle", "starting")
+    page.wait_for_selector(".entry")
+    assert "starting" in page.inner_text(".entry")
+
+
+def test_a_hidden_tab_goes_on_and_acknowledges(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
+    page = visitor.open(web, "/exchanges/binance/", live=False)
+    page.evaluate("Object.defineProperty(Document.prototype, 'hidden', { get: () => true })")
+    append_error(store, "binance", "First: of all")
+    page.wait_for_selector(".entry")
+    page.evaluate("Object.defineProperty(Document.prototype, 'hidden', { get: () => true })")
+    big = "x" * 20_000
+    written = [append_error(store, "binance", f"Big: {n} {big}") for n in range(60)]  # five times the server's window
+    eventually(lambda: ids(page)[:1] == written[-1:])
+    assert len(ids(page)) == 61
+
+
+def test_the_raw_entry_is_copied_whole(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
+    append_error(store, "kraken", "Huge: " + "y" * 80_000)
+    page = visitor.open(web, permissions=["clipboard-read", "clipboard-write"])
+    page.click(".entry summary")
+    page.click(".entry [data-copy]")
+    page.wait_for_selector("text=Copied")
+    copied: str = page.evaluate("navigator.clipboard.readText()")
+    assert "y" * 80_000 in copied
+
+
+def test_the_feed_is_whole_after_redis_was_away(
+    own_web: WebServer, own_store: redis.Redis, own_redis: RedisServer, visitor: Visitor
+) -> None:
+    append_error(own_store, "kraken", "Before: it went")
+    page = visitor.open(own_web)
+    own_redis.stop()
+    page.wait_for_selector("text=Redis cannot be reached")
+    own_redis.start()
+    page.wait_for_selector('.live[data-live="on"]')
+    last = append_error(own_store, "kraken", "After: it came back")
+    eventually(lambda: ids(page)[:1] == [last])
+    assert len(ids(page)) == 2
