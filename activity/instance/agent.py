@@ -76,6 +76,9 @@ class _Agent:
         except StoreUnavailable as error:
             LOG.error("The exchange could not be registered: %s", error)
             return ExitCode.REDIS_UNREACHABLE
+        except Exception:
+            LOG.exception("Fault in the worker: it stops")
+            return ExitCode.INTERNAL_ERROR
         finally:
             if lock is not None:
                 lock.close()

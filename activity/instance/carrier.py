@@ -82,7 +82,7 @@ class Carrier:
         return ExitCode.STOPPED
 
     async def _once(self) -> RunEnd:
-        if self._stop.is_set() or self._registry.lost is not None:  # the lease is looked at before every side effect
+        if self._stop.is_set() or not self._registry.holds():
             return RunEnd(orderly=True)
         run = ProgramRun(self._config, self._registry, self._lifecycle, self._logger, self._tasks, self._lock)
         self._run = run

@@ -4,7 +4,7 @@ It trades nothing and asks no exchange: prices are a random walk. What it shows 
 program, speaks sd_notify over NOTIFY_SOCKET in plain Python, prints its log, and ends in order on SIGTERM.
 
 quiet   active within seconds, a line now and then, no errors
-errors  the same, with a line that begins with ERROR every 5 to 20 s: start its worker with --error-pattern '^ERROR'
+errors  the same, with a line that begins with ERROR after 3 s, then every 5 to 20 s: start its worker with --error-pattern '^ERROR'
 slow    warms up for ten minutes, with STATUS and EXTEND_TIMEOUT_USEC, then is active
 crash   ends itself by SIGKILL between 30 and 90 s after it became active: start its worker with --restart on-failure
 
@@ -95,7 +95,7 @@ class Demo:
         return True
 
     def _follow(self) -> None:
-        until_error = self._pause()
+        until_error = 3.0  # the first one soon, so that there is something to see
         until_line = 1.0
         until_crash = self._chance.uniform(30, 90)
         step = 0.25

@@ -57,9 +57,5 @@ async def _changed(registry: Registry, seconds: float) -> bool:
 
 async def guard_lease(registry: Registry) -> None:
     """Fence as soon as the lease has run out, whatever a heartbeat that is under way is waiting for."""
-    while registry.lost is None:
-        left = registry.lease_until - boottime()
-        if left <= 0:
-            registry.fence("no heartbeat has succeeded for two intervals, another instance may take the exchange soon")
-            return
-        await asyncio.sleep(min(left, LEASE_LOOK_SECONDS))
+    while registry.holds():
+        await asyncio.sleep(min(max(0.0, registry.lease_until - boottime()), LEASE_LOOK_SECONDS))

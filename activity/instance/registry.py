@@ -130,6 +130,8 @@ class Registry:
 
     async def write(self) -> None:
         """Bring the status to Redis without touching its TTL."""
+        if self.lost is not None:
+            return  # without waiting for a turn: a heartbeat that hangs must not hold up a fenced worker's stop
         async with self._turn:
             if self.lost is None:
                 answer = await self._ownership.update(self._status, ttl_seconds=self._ttl)
@@ -158,6 +160,12 @@ class Registry:
                 self.lost = Lost("released")
                 if isinstance(answer, Stolen | Legacy):
                     LOG.warning("The exchange was already held by %s", describe_holder(answer.holder))
+
+    def holds(self) -> bool:
+        """Whether the exchange is ours at this moment by our own clock: asked before every side effect."""
+        if self.lost is None and self._clock() >= self.lease_until:
+            self.fence("no heartbeat has succeeded for two intervals, another instance may take the exchange soon")
+        return self.lost is None
 
     def fence(self, reason: str) -> None:
         """Stop being the owner, for good: nothing is written any more, not even by a call that is under way."""
