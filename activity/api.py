@@ -9,6 +9,7 @@ from typing import Annotated, Any, cast
 
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import URLPattern
 from ninja import Field, NinjaAPI, Query, Schema
 from ninja.errors import AuthenticationError, ValidationError
 
@@ -215,7 +216,7 @@ def _urls() -> tuple[list[Any], str, str]:
     """The API's URLs. They answer 401 themselves, where the site's middleware would redirect to the sign-in page."""
     patterns, app_name, namespace = api.urls
     for pattern in patterns:
-        if pattern.name == "api-root":
+        if not isinstance(pattern, URLPattern) or pattern.name == "api-root":
             continue  # says nothing but 404: the middleware may have it
         login_not_required(cast(Callable[..., HttpResponse], pattern.callback))
     return patterns, app_name, namespace

@@ -168,6 +168,6 @@ async def test_whatever_stands_in_the_key_breaks_no_script(
 
 
 def test_both_keys_of_an_exchange_share_a_cluster_slot() -> None:
-    from redis.cluster import key_slot
+    from redis.crc import key_slot
 
     assert all(key_slot(status_key(i).encode()) == key_slot(ownership_key(i).encode()) for i in (1, 7, 12345))
