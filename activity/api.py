@@ -218,7 +218,7 @@ def _urls() -> tuple[list[Any], str, str]:
     for pattern in patterns:
         if not isinstance(pattern, URLPattern) or pattern.name == "api-root":
             continue  # says nothing but 404: the middleware may have it
-        login_not_required(cast(Callable[..., HttpResponse], pattern.callback))
+        login_not_required(cast("Callable[..., HttpResponse]", pattern.callback))
     return patterns, app_name, namespace
 
 
