@@ -7,7 +7,10 @@
 //
 // Use Atlas' standard build (`atlas version` says which): the community build does not know deferrable foreign keys,
 // leaves them out, and Perseus then refuses the database, naming them. A new, empty database can also be made
-// without Atlas: psql "$DATABASE_URL?sslmode=verify-full" -v ON_ERROR_STOP=1 --single-transaction -f schema.sql
+// without Atlas:
+//
+//   PGSSLMODE=verify-full PGSSLROOTCERT=AUTHORITIES.pem \
+//       psql "$DATABASE_URL" -v ON_ERROR_STOP=1 --single-transaction -f schema.sql
 //
 // Atlas plans in a scratch database, of which it needs an empty one of the same major version. By default it starts a
 // container; where no container runs, name one: --var dev_url="postgres://…/scratch?search_path=public"

@@ -85,7 +85,8 @@ def _new_database(connection: BaseDatabaseWrapper, database: Path) -> Path:
     shutil.copymode(database, fresh)
     scratch = scratch_connection(connection, str(fresh))
     try:
-        create_tables(scratch, atomic=False)
+        with scratch.schema_editor(atomic=False) as editor:
+            create_tables(editor)
     finally:
         scratch.close()
     return fresh

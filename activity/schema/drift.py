@@ -6,6 +6,7 @@ from typing import Final
 from django.apps import apps
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from activity.schema.catalog import Catalog, differences, postgres_catalog, sqlite_catalog
 from activity.schema.usage import DatabaseInUse, hold
@@ -51,13 +52,12 @@ def find_drift(alias: str = "default") -> list[str]:
             connection.close()
 
 
-def create_tables(connection: BaseDatabaseWrapper, *, atomic: bool) -> None:
-    """Make the tables of all models of all apps. `atomic`: all or none, for a connection that Django knows."""
-    with connection.schema_editor(atomic=atomic) as editor:
-        for model in apps.get_models():
-            options = model._meta  # noqa: SLF001 - documented by Django under this name
-            if options.managed and not options.proxy and not options.swapped:
-                editor.create_model(model)
+def create_tables(editor: BaseDatabaseSchemaEditor) -> None:
+    """Make the tables of all models of all apps."""
+    for model in apps.get_models():
+        options = model._meta  # noqa: SLF001 - documented by Django under this name
+        if options.managed and not options.proxy and not options.swapped:
+            editor.create_model(model)
 
 
 def scratch_connection(connection: BaseDatabaseWrapper, name: str) -> BaseDatabaseWrapper:
@@ -69,7 +69,8 @@ def models_catalog(connection: BaseDatabaseWrapper) -> Catalog:
     """What SQLite holds when the models have just made it."""
     scratch = scratch_connection(connection, ":memory:")
     try:
-        create_tables(scratch, atomic=False)
+        with scratch.schema_editor(atomic=False) as editor:
+            create_tables(editor)
         with scratch.cursor() as cursor:
             return sqlite_catalog(cursor)
     finally:

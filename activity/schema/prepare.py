@@ -6,6 +6,7 @@ from typing import Final
 
 from django.core.management.sql import emit_post_migrate_signal
 from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from activity.schema.drift import create_tables, database_file
 from activity.schema.usage import hold
@@ -24,12 +25,19 @@ def create_tables_where_empty(alias: str = "default") -> bool:
         return False
     if file := database_file(connection):
         hold(file)
+    if not _is_empty(connection):
+        return False
+    with connection.schema_editor(atomic=True) as editor:
+        if not _is_empty(connection):  # another process was faster
+            return False
+        create_tables(editor)
+    return True
+
+
+def _is_empty(connection: BaseDatabaseWrapper) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM sqlite_master")
-        if cursor.fetchone()[0]:
-            return False
-    create_tables(connection, atomic=True)
-    return True
+        return bool(cursor.fetchone()[0] == 0)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Final
 
 
 class DatabaseInUse(Exception):
-    """The lock is held by another process. `str()` says so for people."""
+    """The lock is held by another process, or cannot be had at all. `str()` says so for people."""
 
 
 #: Lock files that this process holds, by path; the descriptors stay open until it ends, however it ends.
@@ -23,12 +23,19 @@ def _lock_path(database: Path) -> Path:
     return database.with_name(f"{database.name}.lock")
 
 
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise DatabaseInUse(f"{path} cannot be opened: {error.strerror}") from error
+
+
 def hold(database: Path) -> None:
     """Say that this process uses the database, until it ends. Raises DatabaseInUse while it is being carried over."""
     path = _lock_path(database)
     if path in _held:
         return
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _open(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -42,7 +49,7 @@ def hold(database: Path) -> None:
 @contextmanager
 def alone(database: Path) -> Iterator[None]:
     """Be the only process that uses the database. Raises DatabaseInUse where another one does."""
-    descriptor = os.open(_lock_path(database), os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = _open(_lock_path(database))
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -16,7 +16,6 @@ from django.http import HttpRequest
 from activity.management.known_exchanges import KNOWN_EXCHANGES
 from activity.models import Exchange, User
 from tests.database.processes import Command
-from tests.postgres import PostgresServer
 
 NAMES = ["binance", "binance_us", "coinbase", "kraken", "kucoin", "mexc"]
 
@@ -121,15 +120,21 @@ def test_a_postgres_without_tables_is_refused(capsys: pytest.CaptureFixture[str]
     assert "atlas schema apply" in capsys.readouterr().err
 
 
-def test_two_at_once_make_one_admin(postgres: PostgresServer, postgres_command: Command) -> None:
-    both = [postgres_command.start("manage.py", "prepare", "--exchanges", "--admin") for _ in range(2)]
+@pytest.mark.parametrize("kind", ["postgres_command", "sqlite_command"])
+def test_two_at_once_make_one_admin(request: pytest.FixtureRequest, kind: str) -> None:
+    command: Command = request.getfixturevalue(kind)
+    both = [command.start("manage.py", "prepare", "--exchanges", "--admin") for _ in range(2)]
     outputs = [process.communicate(timeout=60)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert sum("password  " in output for output in outputs) == 1
-    database = postgres_command.settings["DATABASE_URL"].rpartition("/")[2]
-    with postgres.connect(database) as admin:
-        counts = admin.execute("SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM exchanges)").fetchone()
-    assert counts == (1, 6)
+    assert sum("6 known exchanges were added" in output for output in outputs) == 1
+
+
+def test_a_data_folder_that_does_not_exist_is_said(sqlite_command: Command, tmp_path: Path) -> None:
+    refused = sqlite_command.having(PERSEUS_DATA=str(tmp_path / "nowhere")).run("prepare")
+    assert refused.returncode == 1
+    assert "nowhere/perseus.sqlite3.lock cannot be opened: No such file or directory" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 @pytest.mark.parametrize("fields", KNOWN_EXCHANGES, ids=lambda fields: str(fields["name"]))

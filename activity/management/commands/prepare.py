@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError
 
 from activity.management.known_exchanges import KNOWN_EXCHANGES
 from activity.models import Exchange, User
@@ -43,7 +44,7 @@ class Command(BaseCommand):
         try:
             if create_tables_where_empty():
                 self.stdout.write("The tables were created.")
-        except DatabaseInUse as error:
+        except (DatabaseInUse, DatabaseError) as error:
             raise CommandError(str(error)) from error
         require_current_schema()
         with one_at_a_time():
