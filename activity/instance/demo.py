@@ -4,7 +4,8 @@ It trades nothing and asks no exchange: prices are a random walk. What it shows 
 program, speaks sd_notify over NOTIFY_SOCKET in plain Python, prints its log, and ends in order on SIGTERM.
 
 quiet   active within seconds, a line now and then, no errors
-errors  the same, with a line that begins with ERROR after 3 s, then every 5 to 20 s: start its worker with --error-pattern '^ERROR'
+errors  the same, with a line that begins with ERROR after 3 s, then every 5 to 20 s: start its worker with
+        --error-pattern '^ERROR'
 slow    warms up for ten minutes, with STATUS and EXTEND_TIMEOUT_USEC, then is active
 crash   ends itself by SIGKILL between 30 and 90 s after it became active: start its worker with --restart on-failure
 

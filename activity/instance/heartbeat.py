@@ -58,4 +58,8 @@ async def _changed(registry: Registry, seconds: float) -> bool:
 async def guard_lease(registry: Registry) -> None:
     """Fence as soon as the lease has run out, whatever a heartbeat that is under way is waiting for."""
     while registry.holds():
-        await asyncio.sleep(min(max(0.0, registry.lease_until - boottime()), LEASE_LOOK_SECONDS))
+        left = max(0.0, registry.lease_until - boottime())
+        try:
+            await asyncio.wait_for(registry.fenced.wait(), min(left, LEASE_LOOK_SECONDS))
+        except TimeoutError:
+            continue
