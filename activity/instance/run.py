@@ -10,8 +10,9 @@ from activity.instance.logger import ActivityLogger
 from activity.instance.notify import Message, NotifySocket
 from activity.instance.options import WorkerConfig
 from activity.instance.program import KEPT_LINES, LEFTOVER_SECONDS, Ended, Program
-from activity.instance.redaction import LineRedactor, redact
+from activity.instance.redaction import LineRedactor
 from activity.instance.registry import Registry
+from activity.instance.said import Said
 from activity.instance.tasks import Tasks
 from activity.wire.status import ConnectionState
 
@@ -19,9 +20,6 @@ from activity.wire.status import ConnectionState
 HINT_SECONDS: Final = 60.0
 #: Ends of a program that was asked to end: as it likes with 0, by our signals, or with a shell's way of saying so.
 _ASKED_ENDS: Final = frozenset({0, -2, -9, -15, 130, 137, 143})
-#: A message may extend a timeout, or set a watchdog, by no more than a day.
-_LONGEST_USEC: Final = 24 * 60 * 60 * 1_000_000
-_LARGEST_COUNT: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +53,9 @@ class ProgramRun:
         self._woken = asyncio.Event()
         self._redactor = LineRedactor()
         self._stop_grace: float | None = None
-        self._ready = False
-        self._announced = False  # STOPPING=1
-        self._spoke = False
+        self._said = Said(config.watchdog)
         self._failed = ""
-        self._spawned_at = self._active_at = self._pinged_at = 0.0
-        self._watchdog = config.watchdog
+        self._spawned_at = self._active_at = 0.0
         self._start_by: float | None = None
         self._end_by: float | None = None
         self._terminated = False
@@ -150,8 +145,8 @@ class ProgramRun:
 
     async def _read(self, program: Program) -> None:
         async for line in program.lines():
-            if self._config.ready_pattern and not self._ready and self._config.ready_pattern.search(line):
-                self._ready = True
+            if self._config.ready_pattern and not self._said.ready and self._config.ready_pattern.search(line):
+                self._said.ready = True
                 self._woken.set()
             shown = self._redactor.line(line)
             program.tail.append(shown)
@@ -164,52 +159,13 @@ class ProgramRun:
             self._heed(await notify.receive(), program)
 
     def _heed(self, message: Message, program: Program) -> None:
-        self._spoke = True
-        for problem in message.problems:
-            LOG.warning("The program sent a notification that is not understood and is ignored: %s", problem)
-        for name, value in message.assignments:
-            try:
-                self._heed_one(name, value, program)
-            except ValueError as error:
-                LOG.warning("The program sent %s=%s, which is ignored: %s", name, redact(value), error)
-        self._woken.set()
-
-    def _heed_one(self, name: str, value: str, program: Program) -> None:
-        now = self._loop.time()
-        match name, value:
-            case "READY", "1":
-                self._ready = True
-            case "STOPPING", "1":
-                self._announced = True
-            case "RELOADING", "1":
-                LOG.info("The program reloads its configuration")
-            case "STATUS", _:
-                LOG.info("Program status: %s", redact(value))
-            case "ERRNO", _:
-                LOG.warning("The program reports errno %d", _number(value, 4095))
-            case "WATCHDOG", "1":
-                self._pinged_at = now
-            case "WATCHDOG", "trigger":
-                self._failed = self._failed or "The program reported by WATCHDOG=trigger that it is stuck"
-            case "WATCHDOG_USEC", _:
-                self._watchdog = _number(value, _LONGEST_USEC) / 1_000_000 or None
-                self._pinged_at = now
-            case "EXTEND_TIMEOUT_USEC", _:
-                self._extend(now + _number(value, _LONGEST_USEC) / 1_000_000)
-            case "MAINPID", _:
-                pid = _number(value, 1 << 22)
-                if not program.set_main_pid(pid):
-                    raise ValueError("there is no such process")
-            case "X_SYMBOL_COUNT", _:
-                self._registry.set_symbol_count(_number(value, _LARGEST_COUNT))
-            case (("READY" | "STOPPING" | "RELOADING" | "WATCHDOG"), _):
-                raise ValueError("it has no such value")
-
-    def _extend(self, until: float) -> None:
+        said = self._said
+        said.heed(message, program.set_main_pid, self._registry.set_symbol_count)
         if self._start_by is not None:
-            self._start_by = max(self._start_by, until)
-        if self._end_by is not None and self._registry.lost is None:
-            self._end_by = max(self._end_by, until)
+            self._start_by = max(self._start_by, said.extended_until)
+        if self._end_by is not None and self._registry.lost is None:  # a lost exchange waits for nobody
+            self._end_by = max(self._end_by, said.extended_until)
+        self._woken.set()
 
     # --- what is done about it ---
 
@@ -221,18 +177,18 @@ class ProgramRun:
             now = self._loop.time()
             if self._stop_grace is not None and not self._terminated:
                 await self._begin_stop(program)
-            elif self._announced and self._end_by is None:
+            elif self._said.stopping and self._end_by is None:
                 self._end_by = now + self._config.stop_grace
                 await self._lifecycle.to(ConnectionState.STOPPING)
             elif self._end_by is not None:
                 if now >= self._end_by:
                     await self._kill(program)
-            elif self._failed or self._overdue(state, now):
+            elif self._overdue(state, now):
                 await self._give_up(program)
             elif state == ConnectionState.WARMING and self._is_ready(now):
-                self._active_at = self._pinged_at = self._loop.time()
+                self._active_at = self._said.pinged_at = self._loop.time()
                 await self._lifecycle.to(ConnectionState.ACTIVE)
-                self._pinged_at = max(self._pinged_at, self._loop.time())
+                self._said.pinged_at = max(self._said.pinged_at, self._loop.time())
             else:
                 self._hint(now)
                 await self._wait(self._next_deadline(state))
@@ -242,15 +198,21 @@ class ProgramRun:
 
     def _is_ready(self, now: float) -> bool:
         after = self._config.ready_after
-        return self._ready or (after is not None and now >= self._spawned_at + after)
+        return self._said.ready or (after is not None and now >= self._spawned_at + after)
 
     def _overdue(self, state: ConnectionState, now: float) -> bool:
-        """Whether a deadline has passed; says which."""
-        if state == ConnectionState.WARMING and self._start_by is not None and now >= self._start_by:
+        """Whether it has failed though it still runs: it says so, or a deadline has passed. Notes which."""
+        if self._said.stuck:
+            self._failed = "The program reported by WATCHDOG=trigger that it is stuck"
+        elif state == ConnectionState.WARMING and self._start_by is not None and now >= self._start_by:
             if not self._is_ready(now):
                 self._failed = f"The program was not ready {now - self._spawned_at:.1f} s after its start"
-        elif state == ConnectionState.ACTIVE and self._watchdog and now >= self._pinged_at + self._watchdog:
-            self._failed = f"The program missed its watchdog: no WATCHDOG=1 for {now - self._pinged_at:.1f} s"
+        elif (
+            state == ConnectionState.ACTIVE
+            and self._said.watchdog
+            and now >= self._said.pinged_at + self._said.watchdog
+        ):
+            self._failed = f"The program missed its watchdog: no WATCHDOG=1 for {now - self._said.pinged_at:.1f} s"
         return bool(self._failed)
 
     def _next_deadline(self, state: ConnectionState) -> float | None:
@@ -258,14 +220,14 @@ class ProgramRun:
         if state == ConnectionState.WARMING:
             after = self._config.ready_after
             deadlines = [self._start_by, self._hint_at, None if after is None else self._spawned_at + after]
-        elif state == ConnectionState.ACTIVE and self._watchdog:
-            deadlines = [self._pinged_at + self._watchdog]
+        elif state == ConnectionState.ACTIVE and self._said.watchdog:
+            deadlines = [self._said.pinged_at + self._said.watchdog]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _hint(self, now: float) -> None:
         if self._hint_at is not None and now >= self._hint_at:
             self._hint_at = None
-            if not self._spoke:
+            if not self._said.spoke:
                 LOG.info(
                     "The program stays warming until it sends READY=1 over NOTIFY_SOCKET. "
                     "One that does not speak sd_notify needs --ready-after or --ready-pattern"
@@ -307,7 +269,7 @@ class ProgramRun:
     async def _conclude(self, program: Program, ended: Ended) -> RunEnd:
         seconds = self._loop.time() - self._active_at if self._active_at else 0.0
         asked = self._stop_grace is not None
-        orderly = not self._failed and (ended.code in _ASKED_ENDS if asked else self._announced and ended.code == 0)
+        orderly = not self._failed and (ended.code in _ASKED_ENDS if asked else self._said.stopping and ended.code == 0)
         LOG.info("Program ended with %s", ended)
         overstayed = self._killed and self._stop_grace != 0  # with a grace of 0 it was never asked to end by itself
         if not orderly or overstayed:
@@ -320,7 +282,7 @@ class ProgramRun:
             text = f"{self._failed}. It was stopped and ended with {ended}"
         elif self._killed:
             text = f"The program did not end within its grace and was killed ({ended})"
-        elif asked or self._announced:
+        elif asked or self._said.stopping:
             text = f"The program ended with {ended} while stopping"
         else:
             seconds = self._loop.time() - self._spawned_at
@@ -336,9 +298,3 @@ class ProgramRun:
         for state in (ConnectionState.STOPPING, ConnectionState.STOPPED):
             if self._lifecycle.may(state):
                 await self._lifecycle.to(state)
-
-
-def _number(text: str, largest: int) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18) or int(text) > largest:
-        raise ValueError(f"expected a whole number up to {largest}")
-    return int(text)
