@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.templatetags.static import static
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
@@ -89,7 +88,6 @@ def _context(request: HttpRequest, found: _Found, socket: str, before: str | Non
             "window": WINDOW_ROWS,
             "scroll": SCROLL_ROWS,
             "heartbeatSeconds": HEARTBEAT_SECONDS,
-            "icons": static("icons.svg"),
         },
     }
 

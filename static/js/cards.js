@@ -117,14 +117,13 @@ export class Cards {
     this.tick();
   }
 
-  /** An error of an exchange without an instance: there is no status to carry it. */
+  /** An error of an exchange without an instance: there is no status to carry it. Painted with the next second. */
   entries(exchange, entries) {
     const facts = this.facts.get(exchange);
     const error = entries.findLast((fields) => fields.event === "error" && fields.error !== undefined);
     if (!error || !["lost", "ended"].includes(facts?.cond)) return;
     const at = timeOf(error);
     this.facts.set(exchange, { ...facts, error: short(error.error), error_at: at, heard_at: Math.max(at ?? 0, facts.heard_at ?? 0) || null });
-    this.tick();
   }
 
   /** Whether the page hears of changes at all. */

@@ -1,8 +1,10 @@
 // The list of entries: newest first, each exactly once, a bounded number of rows in the document.
 
 import { refreshTimes } from "./clock.js";
-import { entryRow, gapRow } from "./rows.js";
+import { entryRow, fillOpened, gapRow } from "./rows.js";
 
+const SLICE_MS = 8; // of a frame of 16 ms: the rest is for layout and for whoever types or scrolls
+const WIDE = matchMedia("(width >= 1180px)");
 const NEAR_TOP = 80; // px: who has scrolled further down is reading, and nothing moves under their eyes
 
 /** Stream ids as text do not sort; a key is [milliseconds, sequence, exchange]. */
@@ -24,9 +26,10 @@ export class Feed {
     this.history = history;
     this.shown = shown;
     this.cursors = { ...after };
-    this.waiting = []; // newest last; bounded: of more than `limit`, the oldest go, and the list then starts anew
-    this.overflowed = false;
+    this.waiting = []; // at most twice `limit` entries: see bound()
+    this.floor = null; // the newest entry that was passed over
     this.frame = 0;
+    this.beside = root.parentElement.classList.contains("net");
     this.news.addEventListener("click", () => this.jump());
     this.list.addEventListener("click", (event) => {
       if (event.target.closest("[data-older]") && this.count() < this.scrollLimit) {
@@ -34,7 +37,11 @@ export class Feed {
         this.loadOlder();
       }
     });
+    this.list.addEventListener("toggle", (event) => fillOpened(event.target), { capture: true });
     document.addEventListener("scroll", () => this.onScroll(), { capture: true, passive: true });
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden && this.frame) this.flush(); // the frame that it waits for is not drawn any more
+    });
     this.watchEnd();
   }
 
@@ -65,42 +72,53 @@ export class Feed {
   }
 
   schedule() {
-    if (this.waiting.length > this.limit) {
-      this.waiting.splice(0, this.waiting.length - this.limit);
-      this.overflowed = true;
-    }
+    if (this.waiting.length > 2 * this.limit) this.bound();
     if (document.hidden) this.flush(); // no frames are drawn in a hidden tab, and its acknowledgements must go on
     else if (!this.frame) this.frame = requestAnimationFrame(() => this.flush());
   }
 
-  /** Whether the reader is at the newest entries, so that rows may be added above. */
-  following() {
-    if (this.ownScroll()) return this.list.scrollTop < NEAR_TOP;
-    return this.list.getBoundingClientRect().top > -NEAR_TOP;
+  /** Keep what belongs to the newest `limit` of all entries. What is older waits behind the link to older entries. */
+  bound() {
+    this.waiting.sort((a, b) => (isNewer(a.key, b.key) ? -1 : isNewer(b.key, a.key) ? 1 : 0));
+    if (this.waiting.length <= this.limit) return;
+    this.floor = this.waiting[this.limit].key;
+    this.waiting.length = this.limit;
   }
 
+  /** Whether the reader is at the newest entries, so that rows may be added above. */
+  following() {
+    return this.ownScroll() ? this.list.scrollTop < NEAR_TOP : this.list.getBoundingClientRect().top > -NEAR_TOP;
+  }
+
+  /** Beside the cards the list scrolls by itself, elsewhere with the page (layout.css). */
   ownScroll() {
-    return getComputedStyle(this.list).overflowY === "auto";
+    return this.beside && WIDE.matches;
   }
 
   flush() {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
-    if (this.waiting.length && this.following()) this.render();
-    this.sayNews();
+    this.bound();
+    const following = !this.waiting.length || this.following();
+    if (following && this.waiting.length) this.render();
+    this.sayNews(following);
     this.shown(this.cursors);
   }
 
+  /** Rows for what waits, newest first, as many as fit into a part of a frame; the rest follows in the next ones. */
   render() {
-    const batch = this.waiting.sort((a, b) => (isNewer(a.key, b.key) ? -1 : isNewer(b.key, a.key) ? 1 : 0));
-    const anew = this.overflowed;
-    this.waiting = [];
-    this.overflowed = false;
-    // More came than a page holds while its reader was elsewhere: the rows below would be older than a hole.
-    if (anew) this.list.replaceChildren(this.end());
+    if (this.floor) {
+      // More came than a page holds: rows that are older than what was passed over would stand below a hole.
+      while (this.count() && !isNewerRow(this.end().previousElementSibling, this.floor)) this.end().previousElementSibling.remove();
+      this.floor = null;
+    }
+    const until = performance.now() + SLICE_MS;
+    let done = 0;
     let next = this.list.firstElementChild;
     let run = document.createDocumentFragment();
-    for (const item of batch) {
+    for (const item of this.waiting) {
+      if (done && performance.now() > until && !document.hidden) break;
+      done += 1;
       if (isNewerRow(next, item.key)) {
         next.before(run);
         run = document.createDocumentFragment();
@@ -109,8 +127,9 @@ export class Feed {
       run.append(item.gap ? gapRow(item.exchange, item.gap.after, item.gap.first) : entryRow(item.exchange, item.fields));
     }
     next.before(run);
-    if (this.count() > this.limit || anew) this.trim();
-    else if ("empty" in this.end().dataset) this.end().textContent = "The history begins here.";
+    this.waiting.splice(0, done);
+    this.trim();
+    if (this.waiting.length) this.schedule();
   }
 
   end() {
@@ -119,21 +138,28 @@ export class Feed {
 
   /** Keep the newest rows; what leaves is found again by the link to older entries. */
   trim() {
-    while (this.count() > this.limit) this.end().previousElementSibling.remove();
-    const rows = this.list.querySelectorAll(".entry");
-    const last = rows[rows.length - 1].dataset;
-    const link = document.createElement("a");
-    link.dataset.older = "";
-    link.href = `${location.pathname}?before=${encodeURIComponent(`${last.id}@${last.exchange}`)}#activity`;
-    link.textContent = "Older entries";
-    this.end().replaceChildren(link);
+    const end = this.end();
+    while (this.count() > this.limit) end.previousElementSibling.remove();
+    const last = end.previousElementSibling?.dataset;
+    if (!last || (last.id === this.oldest?.id && last.exchange === this.oldest?.exchange)) return;
+    if ("empty" in end.dataset) {
+      end.textContent = "The history begins here.";
+      delete end.dataset.empty;
+    } else {
+      const link = document.createElement("a");
+      link.dataset.older = "";
+      link.href = `${location.pathname}?before=${encodeURIComponent(`${last.id}@${last.exchange}`)}#activity`;
+      link.textContent = "Older entries";
+      end.replaceChildren(link);
+    }
+    this.oldest = { ...last };
   }
 
-  sayNews() {
+  sayNews(following) {
     const waiting = this.waiting.length;
-    this.news.hidden = waiting === 0;
-    const words = this.overflowed ? `More than ${this.limit} new entries` : waiting === 1 ? "1 new entry" : `${waiting} new entries`;
-    if (waiting) this.news.lastElementChild.textContent = words;
+    this.news.hidden = following;
+    const words = this.floor ? `More than ${this.limit} new entries` : waiting === 1 ? "1 new entry" : `${waiting} new entries`;
+    if (!following) this.news.lastElementChild.textContent = words;
   }
 
   jump() {

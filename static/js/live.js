@@ -9,6 +9,7 @@ const rest = root?.querySelector("[data-live-rest]");
 const said = document.querySelector("[data-live-said]");
 
 let lastEvent = now();
+let drawnEvent = lastEvent;
 let state = { at: "connecting" };
 let storeAvailable = true;
 
@@ -35,6 +36,7 @@ function actionNode(final) {
 
 function draw() {
   if (!root) return;
+  drawnEvent = lastEvent;
   const show = (live, words, ...nodes) => {
     root.dataset.live = live;
     word.textContent = words;
@@ -60,7 +62,6 @@ function draw() {
 /** A frame arrived. */
 export function eventHappened() {
   lastEvent = now();
-  if (state.at === "open") draw();
 }
 
 /** The server can or cannot read Redis: connected to it, the page is still not live. */
@@ -75,7 +76,7 @@ export function showState(changed) {
   draw();
 }
 
-/** The countdown to the next attempt. */
-export function countDown() {
-  if (state.at === "waiting") draw();
+/** Every second: the last event, or the countdown to the next attempt. */
+export function redraw() {
+  if (state.at === "waiting" || (state.at === "open" && drawnEvent !== lastEvent)) draw();
 }

@@ -4,7 +4,7 @@ import { Cards } from "./cards.js";
 import { checkSleep, everySecond, onWake, startClock } from "./clock.js";
 import "./copy.js";
 import { Feed } from "./feed.js";
-import { countDown, eventHappened, showState, showStore } from "./live.js";
+import { eventHappened, redraw, showState, showStore } from "./live.js";
 import { Link } from "./socket.js";
 import { watchTabs } from "./tabs.js";
 import { showConnected } from "./teach.js";
@@ -60,7 +60,7 @@ const receive = {
 everySecond(() => {
   cards.tick();
   link.check();
-  countDown();
+  redraw();
 });
 onWake(() => link.woke());
 document.addEventListener("visibilitychange", checkSleep);

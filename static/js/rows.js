@@ -43,16 +43,12 @@ function headline(kind, fields, problem) {
   return [lead, text.slice(lead.length)];
 }
 
-function factsOf(exchange, fields) {
+function summaryFacts(exchange, fields) {
   const [kind, problem] = classify(fields);
   const [lead, rest] = headline(kind, fields, problem);
-  const error = kind === "error" ? fields.error : "";
-  const long = error.includes("\n") || head(error, HEADLINE_CHARS) !== error;
-  const [raw, hidden] = rawJson(fields);
   return {
     kind,
     exchange,
-    id: fields.id,
     at: timeOf(fields),
     lead: visible(lead),
     rest: visible(rest),
@@ -60,6 +56,14 @@ function factsOf(exchange, fields) {
     to_state: fields.toState,
     host: visible(head(fields.hostname ?? "", HEADLINE_CHARS)),
     epoch: visible(head(fields.epoch ?? "", HEADLINE_CHARS)),
+  };
+}
+
+function rawFacts(exchange, fields) {
+  const error = classify(fields)[0] === "error" ? fields.error : "";
+  const long = error.includes("\n") || head(error, HEADLINE_CHARS) !== error;
+  const [raw, hidden] = rawJson(fields);
+  return {
     full: long ? visible(cut(error)[0]) : "",
     raw,
     hidden: hidden ? size(hidden) : "",
@@ -67,24 +71,42 @@ function factsOf(exchange, fields) {
   };
 }
 
+// The markup of a kind, in two parts: the row, and what it shows when it is opened, which most rows never are.
 const template = (kind) => {
-  if (!templates.has(kind)) templates.set(kind, document.querySelector(`template[data-row="${kind}"]`).content.firstElementChild);
+  if (!templates.has(kind)) {
+    const row = document.querySelector(`template[data-row="${kind}"]`).content.firstElementChild.cloneNode(true);
+    const raw = row.querySelector(".raw");
+    raw?.remove();
+    templates.set(kind, { row, raw });
+  }
   return templates.get(kind);
 };
+const unopened = new WeakMap();
 
 /** A new row for an entry `{"id": …, …fields}`. */
 export function entryRow(exchange, fields) {
-  const facts = factsOf(exchange, fields);
-  const row = template(facts.kind).cloneNode(true);
+  const facts = summaryFacts(exchange, fields);
+  const row = template(facts.kind).row.cloneNode(true);
   row.dataset.exchange = exchange;
-  row.dataset.id = facts.id;
+  row.dataset.id = fields.id;
   paint(row, facts);
+  unopened.set(row.querySelector("details"), { exchange, fields, kind: facts.kind });
   return row;
+}
+
+/** Give a live row the part that it shows when it is opened. */
+export function fillOpened(details) {
+  const entry = unopened.get(details);
+  if (!entry) return;
+  unopened.delete(details);
+  const raw = template(entry.kind).raw.cloneNode(true);
+  paint(raw, rawFacts(entry.exchange, entry.fields));
+  details.append(raw);
 }
 
 /** A row that says what is missing between two entries. */
 export function gapRow(exchange, after, first) {
-  const row = template("gap").cloneNode(true);
+  const row = template("gap").row.cloneNode(true);
   const words = first
     ? `${exchange}: the entries between ${after} and ${first} are no longer held`
     : `${exchange}: its history began anew; what followed ${after} is no longer held`;

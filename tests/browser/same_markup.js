@@ -12,6 +12,7 @@
     }
   }
   for (const bar of copy.querySelectorAll("rect")) bar.removeAttribute("width");
+  for (const opened of copy.querySelectorAll("details")) opened.removeAttribute("open");
   return copy.outerHTML
     .replace(/\s+/g, " ")
     .replaceAll('hidden=""', "hidden")

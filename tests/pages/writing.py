@@ -60,7 +60,8 @@ def put_older_status(client: redis.Redis, name: str, **fields: Any) -> None:
 
 def append(client: redis.Redis, name: str, *, entry_id: str = "*", **fields: str) -> str:
     """Append an entry; returns its id."""
-    taken = client.xadd(f"logs:network:{name}", {**fields}, id=entry_id)
+    pairs: dict[Any, Any] = dict(fields)
+    taken = client.xadd(f"logs:network:{name}", pairs, id=entry_id)
     assert isinstance(taken, bytes)
     return taken.decode()
 
