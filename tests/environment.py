@@ -7,6 +7,7 @@ import os
 import secrets
 import tempfile
 from pathlib import Path
+from typing import Any
 
 for _name in [name for name in os.environ if name.startswith("PERSEUS_") or name in ("REDIS_URL", "DATABASE_URL")]:
     del os.environ[_name]
@@ -26,3 +27,11 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "perseus_admin.settings"
 def pytest_unconfigure() -> None:
     """Remove the folder."""
     _FOLDER.cleanup()
+
+
+def pytest_sessionfinish(session: Any) -> None:
+    """A skipped test is a test that did not run: whoever skips one fails the run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.stats.get("skipped"):
+        reporter.write_line("A test never passes by skipping: install what it needs, or fix it.", red=True)
+        session.exitstatus = 1
