@@ -213,5 +213,6 @@ def verdict_of(cards: Sequence[Card]) -> Verdict:
     if len(unknown) < total:
         noun = "exchange" if total == 1 else "exchanges"
         every = served == total and total > 1
-        rest.append(f"All {total} {noun} served" if every else f"{served} of {total} {noun} served")
+        verb = "known to be served" if unknown else "served"
+        rest.append(f"All {total} {noun} served" if every else f"{served} of {total} {noun} {verb}")
     return Verdict([card for cond in CLAUSES for card in having(cond)], rest)

@@ -178,7 +178,7 @@ export class Cards {
 
   judge(cards) {
     const clauses = CLAUSES.flatMap((cond) => cards.filter((card) => card.cond === cond));
-    const rest = restOf(cards);
+    const rest = restOf(cards, this.connected);
     const drawn = JSON.stringify([clauses.map((c) => [c.name, c.cond, c.expires_at, c.lost_at, c.heard_at, c.known_at]), rest, [...this.added]]);
     if (drawn === this.verdictDrawn) return;
     const first = this.verdictDrawn === "";
@@ -210,7 +210,7 @@ export class Cards {
 
 const listing = (names) => (names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);
 
-function restOf(cards) {
+function restOf(cards, connected) {
   const named = (cond) => cards.filter((card) => card.cond === cond).map((card) => card.name);
   const rest = [];
   const unknown = named("unknown");
@@ -220,7 +220,9 @@ function restOf(cards) {
   if (unknown.length < cards.length) {
     const served = cards.filter((card) => ["fresh", "late"].includes(card.cond) && card.state === "active").length;
     const noun = cards.length === 1 ? "exchange" : "exchanges";
-    rest.push(served === cards.length && served > 1 ? `All ${served} ${noun} served` : `${served} of ${cards.length} ${noun} served`);
+    const verb = unknown.length ? "known to be served" : "served";
+    const words = served === cards.length && served > 1 ? `All ${served} ${noun} served` : `${served} of ${cards.length} ${noun} ${verb}`;
+    rest.push(connected ? words : `${words} when last heard`);
   }
   return rest;
 }

@@ -84,7 +84,9 @@ def test_a_page_that_lost_its_connection_claims_nothing_when_the_key_has_run_out
     eventually(lambda: cond(page) == "fresh")
     own_web.stop()
     page.wait_for_selector('html[data-link="down"]')
+    assert "1 of 3 exchanges served when last heard" in page.inner_text("[data-verdict]")
     eventually(lambda: cond(page) == "unknown")
+    assert "last known active" in text(page)
     assert "This page is not connected" in text(page)
     assert "kraken unknown" in page.inner_text("[data-verdict]")
     assert page.get_attribute(".live", "data-live") == "wait"
