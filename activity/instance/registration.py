@@ -9,7 +9,7 @@ from activity.instance.options import WorkerConfig
 from activity.instance.registry import Registry, describe_holder
 from activity.store.client import AsyncClient
 from activity.store.holder import read_holder
-from activity.store.ownership import Busy, Claimed, Ownership
+from activity.store.ownership import Busy, Claimed, Delayed, Handed, Ownership
 from activity.wire.status import ReadStatus, read_status, ttl_seconds
 
 _LOOK_SECONDS: Final = 0.25
@@ -70,13 +70,26 @@ async def register(
     ttl = ttl_seconds(config.heartbeat_seconds)
     replace: bytes | None = None
     attempts = 0
+    said = ""
     while True:
         sent_at = boottime()
-        answer = await ownership.claim(registry.status, ttl_seconds=ttl, replace=replace)
+        answer = await ownership.claim(registry.status, ttl_seconds=ttl, replace=replace, gone=lock.previous or "")
         if isinstance(answer, Claimed):
             registry.claimed(answer, sent_at)
             lock.record(registry.status.instanceId)
             return
+        if isinstance(answer, Handed):
+            left = f"for another {answer.wait_ms / 1000:.0f} s"
+            raise ConflictError(f"{config.exchange_name} is being handed to the standby {answer.to}, {left}")
+        if isinstance(answer, Delayed):
+            if said != answer.owner:
+                LOG.info(
+                    "%s is free, but instance %s may still be at work for %.0f s: waiting",
+                    *(config.exchange_name, answer.owner, answer.wait_ms / 1000),
+                )
+                said = answer.owner
+            await _pause(stop)
+            continue
         holder = read_status(answer.holder).status
         attempts += 1
         if attempts > _ATTEMPTS:

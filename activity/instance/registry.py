@@ -15,7 +15,7 @@ from activity.instance.console import LOG
 from activity.instance.host import boottime
 from activity.instance.options import WorkerConfig
 from activity.store.client import StoreUnavailable
-from activity.store.ownership import Claimed, Guarded, Held, Legacy, Missing, Ownership, Stolen
+from activity.store.ownership import Busy, Claimed, Guarded, Held, Legacy, Missing, Ownership, Stolen
 from activity.wire.clock import now_timestamp
 from activity.wire.status import ConnectionState, InstanceStatus, read_status, ttl_seconds
 
@@ -191,6 +191,8 @@ class Registry:
         if isinstance(answer, Claimed):
             self.claimed(answer, sent_at)
             LOG.info("Claimed anew under epoch %d", answer.epoch)
+        elif not isinstance(answer, Busy):
+            self.fence("the key was gone, and the exchange is being handed to another instance")
         elif not self._adopt(answer.holder):
             self.fence(f"the key was gone, and the exchange is now held by {describe_holder(answer.holder)}")
 

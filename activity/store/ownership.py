@@ -1,71 +1,58 @@
 """Who holds an exchange: the status key and the ownership hash beside it, changed by Lua scripts only.
 
-Each script is one file in `lua/`, with its KEYS and ARGV documented there. *takeover* and *declare lost* join them
-here, under the same guard.
+Each script is one file in `lua/`, with its KEYS and ARGV documented there; `lua/_identity.lua` tells the fields of the
+hash. The watchers of deaths use `read_ownership`, `Ownership.declare_lost` and `Ownership.mark_lost_logged`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any, Final
 
-from activity.store.client import AsyncClient, redis_errors
-from activity.wire.keys import ownership_key, status_key
+from activity.store.answers import (
+    Asked,
+    Busy,
+    Claimed,
+    Conflict,
+    Delayed,
+    Guarded,
+    Handed,
+    Held,
+    Legacy,
+    Lost,
+    Missing,
+    NoStandby,
+    NotLost,
+    OwnershipRecord,
+    Stolen,
+    Taken,
+    Unreported,
+    Vacant,
+    read_guarded,
+    read_record,
+)
+from activity.store.client import AsyncClient, SyncClient, redis_errors
+from activity.wire.keys import ownership_key, standbys_until_key, status_key
 from activity.wire.status import InstanceStatus
 
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """The exchange is ours under `epoch`; `payload` is what the key now holds."""
-
-    epoch: int
-    payload: bytes
+#: Hashes read in one round trip.
+_PIPELINE: Final = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Busy:
-    """Somebody holds the exchange: the value as found, and the milliseconds its key has left (-1: it has no TTL)."""
-
-    holder: bytes
-    ttl_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The key was ours, and the change is made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """The key is gone; nothing was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stolen:
-    """Another instance or a newer epoch holds the key; nothing was written."""
-
-    holder: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Legacy:
-    """A writer without an instanceId holds the key; nothing was written, and nothing can be enforced against it."""
-
-    holder: bytes
-
-
-Guarded = Held | Missing | Stolen | Legacy
-
-
-def _script(name: str, *, guarded: bool = False) -> str:
+def script(name: str) -> str:
+    """The text of one script, with what all of them share before it."""
     folder = resources.files("activity.store") / "lua"
-    text = (folder / f"{name}.lua").read_text("utf-8")
-    return (folder / "_identity.lua").read_text("utf-8") + text if guarded else text
+    return (folder / "_identity.lua").read_text("utf-8") + (folder / f"{name}.lua").read_text("utf-8")
 
 
-_CLAIM: Final = _script("claim")
-_HEARTBEAT: Final = _script("heartbeat", guarded=True)
-_UPDATE: Final = _script("update", guarded=True)
-_RELEASE: Final = _script("release", guarded=True)
+_CLAIM: Final = script("claim")
+_HEARTBEAT: Final = script("heartbeat")
+_UPDATE: Final = script("update")
+_RELEASE: Final = script("release")
+_TAKEOVER: Final = script("takeover")
+_IDENTIFY: Final = script("identify")
+_DECLARE_LOST: Final = script("declare_lost")
+_MARK_LOST_LOGGED: Final = script("mark_lost_logged")
+_REQUEST_HANDOVER: Final = script("request_handover")
 
 
 def _around_epoch(status: InstanceStatus) -> tuple[str, str]:
@@ -83,50 +70,173 @@ class Ownership:
     def __init__(self, client: AsyncClient, exchange_id: int) -> None:
         """`client` is a lease client; `exchange_id` is at least 1."""
         self._client = client
+        self._id = exchange_id
         self._keys = (status_key(exchange_id), ownership_key(exchange_id))
+        self._standbys = standbys_until_key(exchange_id)
 
     async def claim(
-        self, status: InstanceStatus, *, ttl_seconds: int, epoch_floor: int = 0, replace: bytes | None = None
-    ) -> Claimed | Busy:
+        self,
+        status: InstanceStatus,
+        *,
+        ttl_seconds: int,
+        epoch_floor: int = 0,
+        replace: bytes | None = None,
+        gone: str = "",
+    ) -> Claimed | Busy | Handed | Delayed:
         """Take the exchange if nobody holds it, or if it still holds exactly the value `replace`.
 
-        The epoch in `status` is ignored: the script gives a new one, above `epoch_floor`, and writes it.
+        The epoch in `status` is ignored: the script gives a new one, above `epoch_floor`, and writes it. `gone` is an
+        owner that the caller knows to have ended: its time need not run out first.
         """
         head, tail = _around_epoch(status)
-        reply = await self._eval(_CLAIM, ttl_seconds, head, tail, epoch_floor, status.instanceId, replace or b"")
-        if reply[0] == b"CLAIMED":
-            return Claimed(int(reply[1]), bytes(reply[2]))
-        return Busy(bytes(reply[1]), int(reply[2]))
+        reply = await self._eval(_CLAIM, ttl_seconds, head, tail, epoch_floor, status.instanceId, replace or b"", gone)
+        match reply[0]:
+            case b"CLAIMED":
+                return Claimed(int(reply[1]), bytes(reply[2]))
+            case b"HANDED":
+                return Handed(reply[1].decode("utf-8", errors="replace"), int(reply[2]))
+            case b"DELAYED":
+                return Delayed(reply[1].decode("utf-8", errors="replace"), int(reply[2]))
+            case _:
+                return Busy(bytes(reply[1]), int(reply[2]))
+
+    async def takeover(
+        self, status: InstanceStatus, *, ttl_seconds: int, shown: str, epoch_floor: int = 0
+    ) -> Taken | Conflict | Vacant:
+        """Take the exchange from the holder that somebody was shown; `shown` is its token (`identify`)."""
+        head, tail = _around_epoch(status)
+        reply = await self._eval(_TAKEOVER, ttl_seconds, head, tail, epoch_floor, status.instanceId, shown)
+        match reply[0]:
+            case b"TAKEN":
+                return Taken(int(reply[1]), bytes(reply[2]), int(reply[3]), reply[4] == 1, int(reply[5]))
+            case b"CONFLICT":
+                return Conflict(bytes(reply[1]), int(reply[2]), reply[3].decode("utf-8", errors="replace"))
+            case _:
+                return Vacant()
+
+    async def identify(self, holder: bytes) -> str:
+        """The token of a status value: what a takeover of exactly this holder carries."""
+        with redis_errors():
+            reply: Any = await self._client.eval(_IDENTIFY, 1, self._keys[0], holder)
+        return str(reply.decode("utf-8", errors="replace"))
 
     async def heartbeat(self, status: InstanceStatus, *, ttl_seconds: int) -> Guarded:
         """Write `status` and bring the TTL back to `ttl_seconds`."""
-        return await self._write(_HEARTBEAT, status, ttl_seconds)
+        payload = status.model_dump_json()
+        reply = await self._eval(
+            _HEARTBEAT, ttl_seconds, payload, status.instanceId, status.epoch, more_keys=(self._standbys,)
+        )
+        return read_guarded(reply)
 
     async def update(self, status: InstanceStatus, *, ttl_seconds: int) -> Guarded:
         """Write `status` and keep the TTL. `ttl_seconds` is only used where the key has lost its TTL."""
-        return await self._write(_UPDATE, status, ttl_seconds)
-
-    async def release(self, status: InstanceStatus) -> Guarded:
-        """Give the exchange back."""
-        return _guarded(await self._eval(_RELEASE, status.instanceId, status.epoch))
-
-    async def _write(self, script: str, status: InstanceStatus, ttl_seconds: int) -> Guarded:
         payload = status.model_dump_json()
-        return _guarded(await self._eval(script, ttl_seconds, payload, status.instanceId, status.epoch))
+        return read_guarded(await self._eval(_UPDATE, ttl_seconds, payload, status.instanceId, status.epoch))
 
-    async def _eval(self, script: str, *arguments: str | bytes | int) -> list[Any]:
+    async def release(self, status: InstanceStatus, *, hand_to: str = "", within_ms: int = 0) -> Guarded:
+        """Give the exchange back; with `hand_to`, only that standby may claim it within the next `within_ms`.
+
+        An owner that has lost the key calls it too, when its work has stopped: a successor need not wait any longer.
+        """
+        return read_guarded(await self._eval(_RELEASE, status.instanceId, status.epoch, hand_to, within_ms))
+
+    async def declare_lost(self, epoch: int) -> Lost | NotLost:
+        """Declare the owner of `epoch` dead. Of all callers exactly one ever gets `Lost` for an epoch.
+
+        It then has the death written down (idempotently: it may itself die meanwhile, and another watcher finds the
+        hash in state ``lost_pending``) and calls `mark_lost_logged`.
+        """
+        reply = await self._eval(_DECLARE_LOST, epoch)
+        if reply[0] == b"LOST":
+            owner = reply[1].decode("utf-8", errors="replace")
+            return Lost(epoch, owner, int(reply[2]), int(reply[3]), bytes(reply[4]))
+        return NotLost(reply[1].decode("ascii"), int(reply[2]))
+
+    async def mark_lost_logged(self, epoch: int) -> bool:
+        """The death of that epoch is written down. False where it did not wait for that. May be repeated."""
+        return bool((await self._eval(_MARK_LOST_LOGGED, epoch))[0] == b"MARKED")
+
+    async def request_handover(self, to: str, *, within_ms: int) -> Asked | Vacant | Legacy | NoStandby:
+        """Ask the owner to hand the exchange to the standby `to`; it heeds that for `within_ms`."""
+        reply = await self._eval(_REQUEST_HANDOVER, to, within_ms, more_keys=(self._standbys,))
+        match reply[0]:
+            case b"ASKED":
+                return Asked(int(reply[1]))
+            case b"VACANT":
+                return Vacant()
+            case b"NO_STANDBY":
+                return NoStandby()
+            case _:
+                return Legacy(bytes(reply[1]))
+
+    async def record(self) -> OwnershipRecord:
+        """The ownership hash."""
+        return (await read_ownership(self._client, [self._id]))[0]
+
+    async def _eval(self, script: str, *arguments: str | bytes | int, more_keys: tuple[str, ...] = ()) -> list[Any]:
+        keys = (*self._keys, *more_keys)
         with redis_errors():
-            reply: list[Any] = await self._client.eval(script, 2, *self._keys, *arguments)
+            reply: list[Any] = await self._client.eval(script, len(keys), *keys, *arguments)
         return reply
 
 
-def _guarded(reply: list[Any]) -> Guarded:
-    match reply[0]:
-        case b"HELD":
-            return Held()
-        case b"MISSING":
-            return Missing()
-        case b"STOLEN":
-            return Stolen(bytes(reply[1]))
-        case _:
-            return Legacy(bytes(reply[1]))
+async def read_ownership(client: AsyncClient, exchange_ids: Sequence[int]) -> list[OwnershipRecord]:
+    """The ownership hashes of these exchanges, in their order. Raises StoreUnavailable."""
+    records: list[OwnershipRecord] = []
+    for start in range(0, len(exchange_ids), _PIPELINE):
+        part = exchange_ids[start : start + _PIPELINE]
+        pipeline: Any = client.pipeline(transaction=False)
+        for exchange_id in part:
+            pipeline.hgetall(ownership_key(exchange_id))
+        with redis_errors():
+            found = await pipeline.execute()
+        records += [read_record(exchange_id, one) for exchange_id, one in zip(part, found, strict=True)]
+    return records
+
+
+def read_ownership_now(client: SyncClient, exchange_ids: Sequence[int]) -> list[OwnershipRecord]:
+    """`read_ownership` for threads."""
+    records: list[OwnershipRecord] = []
+    for start in range(0, len(exchange_ids), _PIPELINE):
+        part = exchange_ids[start : start + _PIPELINE]
+        pipeline: Any = client.pipeline(transaction=False)
+        for exchange_id in part:
+            pipeline.hgetall(ownership_key(exchange_id))
+        with redis_errors():
+            found = pipeline.execute()
+        records += [read_record(exchange_id, one) for exchange_id, one in zip(part, found, strict=True)]
+    return records
+
+
+def identify(client: SyncClient, exchange_id: int, holder: bytes) -> str:
+    """`Ownership.identify` for threads: the token that a page about this holder carries."""
+    with redis_errors():
+        reply: Any = client.eval(_IDENTIFY, 1, status_key(exchange_id), holder)
+    return str(reply.decode("utf-8", errors="replace"))
+
+
+__all__ = [
+    "Asked",
+    "Busy",
+    "Claimed",
+    "Conflict",
+    "Delayed",
+    "Guarded",
+    "Handed",
+    "Held",
+    "Legacy",
+    "Lost",
+    "Missing",
+    "NoStandby",
+    "NotLost",
+    "Ownership",
+    "OwnershipRecord",
+    "Stolen",
+    "Taken",
+    "Unreported",
+    "Vacant",
+    "identify",
+    "read_ownership",
+    "read_ownership_now",
+    "script",
+]

@@ -17,12 +17,22 @@ def status_key(exchange_id: int) -> str:
 
 
 def ownership_key(exchange_id: int) -> str:
-    """The hash beside the status key, without TTL: epoch, owner, state, prev.
+    """The hash beside the status key, without TTL: epoch, owner, state and more (store/lua/_identity.lua).
 
     The hash tag is the status key's whole name, so both live in one slot of a Redis Cluster and one script may
     touch both.
     """
     return f"{{{status_key(exchange_id)}}}:own"
+
+
+def standbys_key(exchange_id: int) -> str:
+    """The hash of the exchange's standbys: instanceId to a JSON object. Same slot as the status."""
+    return f"{{{status_key(exchange_id)}}}:standbys"
+
+
+def standbys_until_key(exchange_id: int) -> str:
+    """The sorted set beside it: instanceId to the millisecond, by Redis' clock, until which the standby is alive."""
+    return f"{{{status_key(exchange_id)}}}:standbys:until"
 
 
 def stream_key(exchange_name: str) -> str:

@@ -8,14 +8,12 @@ local current = redis.call('GET', KEYS[1])
 if not current then
   return {'MISSING'}
 end
-local whose = identity(current, ARGV[3], ARGV[4])
-if whose == 'OURS' and (tonumber(redis.call('HGET', KEYS[2], 'epoch')) or 0) > tonumber(ARGV[4]) then
-  whose = 'STOLEN'  -- a newer epoch was given out: an older one is never renewed
-end
+local whose = guard(current, KEYS[2], ARGV[3], ARGV[4])
 if whose ~= 'OURS' then
   return {whose, current}
 end
 redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+redis.call('HSET', KEYS[2], 'payload', ARGV[2])
 if redis.call('PTTL', KEYS[1]) < 0 then
   redis.call('EXPIRE', KEYS[1], ARGV[1])  -- somebody removed the TTL: a key without one would look alive for ever
 end
