@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Test processes side by side.
 JOBS ?= 2
 
-.PHONY: help run install install-dev test lint system lock vendor schemas
+.PHONY: help run install install-dev test lint system lock vendor schemas screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -44,3 +44,6 @@ vendor: ## third-party files under static/vendor anew, from their lock
 
 schemas: install ## docs/schemas anew from activity/wire
 	@$(BIN)/python -m activity.wire.schemas
+
+screenshots: install-dev ## docs/screenshots anew, from a demo network and a real Chromium
+	@$(BIN)/python -m tests.screenshots
