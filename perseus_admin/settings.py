@@ -167,7 +167,8 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else Non
 STATIC_URL = "static/"
 STATICFILES_DIRS = [config.BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
-WHITENOISE_AUTOREFRESH = False
+# Looked at once: a file that changes under a running process would be served with its old length, cut off.
+WHITENOISE_AUTOREFRESH = DEBUG
 
 # --- time and language ---
 

@@ -65,6 +65,7 @@ def test_no_url_answers_an_anonymous_visitor(web: WebServer, method: str) -> Non
         connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=15)
         connection.request(method, route)
         answer = connection.getresponse()
+        answer.read()
         target = answer.getheader("Location") or ""
         connection.close()
         redirected = answer.status == 302 and ("/sign-in/" in target or target.startswith("/admin/login/"))

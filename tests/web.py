@@ -110,7 +110,8 @@ class Browser:
             with self._opener.open(request, timeout=15) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
+            with error:
+                return error.code, error.read().decode()
 
 
 class WebServer:

@@ -24,7 +24,7 @@ def make(clone: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         ["make", *arguments],
         cwd=clone,
-        env=clean_environment(),
+        env=clean_environment() | {"MAKEFLAGS": "", "MAKELEVEL": ""},  # `make test` is not their parent
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
