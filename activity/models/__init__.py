@@ -1,0 +1,19 @@
+"""The record: exchanges, people, tokens and the archive. schema.sql is the truth; a test proves these models equal."""
+
+from activity.models.archive import ArchiveCursor, ArchivedEntry, ArchiveGap
+from activity.models.exchanges import Exchange, validate_country_codes, validate_object, validate_text_list
+from activity.models.people import ApiToken, User, UserManager, validate_time_zone
+
+__all__ = [
+    "ApiToken",
+    "ArchiveCursor",
+    "ArchiveGap",
+    "ArchivedEntry",
+    "Exchange",
+    "User",
+    "UserManager",
+    "validate_country_codes",
+    "validate_object",
+    "validate_text_list",
+    "validate_time_zone",
+]
