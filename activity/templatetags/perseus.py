@@ -4,6 +4,7 @@
 that belongs to some conditions, ``data-with`` and ``data-without`` parts that depend on a fact being known.
 """
 
+import shlex
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from activity import text
 from activity.cards import Card
+from perseus_admin import config
 
 register = template.Library()
 register.filter("visible", text.visible)
@@ -121,3 +123,12 @@ def gauge(context: dict[str, Any], card: Card) -> str:
         return "0"
     age = (text.milliseconds(context["now"]) - card.beat_at) // 1000
     return str(max(0, min(card.lifetime, age)))
+
+
+@register.simple_tag
+def worker_command() -> str:
+    """How a worker is started so that it joins this very network: beside `make run` it needs the data folder's name."""
+    settings = config.settings()
+    if settings.data is None or settings.redis_url is not None:
+        return "python manage.py worker"
+    return f"PERSEUS_DATA={shlex.quote(str(settings.data))} .venv/bin/python manage.py worker"

@@ -19,10 +19,8 @@ def dead_redis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     with running_redis() as server:
         url = server.url
 
-    class Settings:
-        redis = url
-
-    monkeypatch.setattr(config, "settings", Settings)
+    away = config.settings().model_copy(update={"redis_url": url})
+    monkeypatch.setattr(config, "settings", lambda: away)
     return url
 
 
