@@ -1,0 +1,180 @@
+"""One exchange's stream on its way into the archive, from the cursor on, for as long as the recorder runs.
+
+Any number of recorders may follow the same exchange: the cursor's row decides each batch. Whoever finds that another
+one was faster stands by and looks now and then whether the cursor still moves, so that the work is not done twice.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from django.db import IntegrityError
+
+from activity.models import ArchiveGap
+from activity.models.archive import can_be_kept
+from activity.recorder.database import DatabaseAway, DatabaseThread
+from activity.recorder.outages import FIRST_PAUSE, Outages, longer
+from activity.recorder.progress import Progress
+from activity.recorder.writing import Batch, Gap, Step, load_cursor, no_step, split, store
+from activity.store.client import AsyncClient, StoreUnavailable, blocking_client
+from activity.store.reading import RawEntry, Reading, read_on, wait_beyond
+from activity.store.stream import START, last_generated_id
+from activity.wire.entries import EntryId
+
+log = logging.getLogger(__name__)
+
+#: Entries of one batch (PERFORMANCE: COPY of 1000), fewer where they are large.
+MOST_ENTRIES: Final = 1000
+FEWEST_ENTRIES: Final = 4
+#: Bytes that a batch should not exceed: it is held in memory once as read and once as written.
+BATCH_BYTES: Final = 8 << 20
+#: Seconds between two looks of a recorder that stands by.
+STAND_BY_SECONDS: Final = 2.0
+#: The same while somebody waits for `--once`.
+ONCE_SECONDS: Final = 0.2
+
+
+class Behind(Exception):
+    """`--once` cannot catch up now; the message says what is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What all followers of a process share."""
+
+    redis_url: str
+    database: DatabaseThread
+    outages: Outages
+    progress: Progress
+    #: End when caught up, and raise Behind instead of waiting for what is away.
+    once: bool = False
+    step: Step = no_step
+
+
+class Follower:
+    """Follows one exchange."""
+
+    def __init__(self, exchange_id: int, name: str, tools: Tools) -> None:
+        self._id = exchange_id
+        self._name = name
+        self._tools = tools
+        # One connection of its own: it either reads or waits.
+        self._client: AsyncClient = blocking_client(tools.redis_url)
+        #: Where the cursor's row stands as far as we know; None: not known, ask.
+        self._kept: EntryId | None = None
+        #: What was read last. Ahead of `_kept` only behind an id that SQL cannot hold.
+        self._position = START
+        self._count = MOST_ENTRIES // 4
+        #: `--once`: the newest id when it began. What comes later is for the next run.
+        self._target: EntryId | None = None
+
+    async def run(self) -> None:
+        """For ever, through every outage; with `once` until caught up. Raises Behind (only then) and mistakes."""
+        try:
+            await self._follow()
+        finally:
+            await self._client.aclose()
+
+    async def _follow(self) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                if await self._turn():
+                    return
+                pause = FIRST_PAUSE
+                continue
+            except StoreUnavailable as error:
+                self._away("Redis", error)
+            except DatabaseAway as error:
+                self._away("the database", error)
+            except IntegrityError as error:  # its row in `exchanges` is gone: the list of exchanges will say so
+                log.warning("%s: the database refuses a batch, trying again: %s", self._name, error)
+            self._kept = None  # a commit whose answer was lost may have moved it
+            await asyncio.sleep(pause)
+            pause = longer(pause)
+
+    def _away(self, what: str, error: Exception) -> None:
+        if self._tools.once:
+            raise Behind(f"{what} is away: {error}") from error
+        self._tools.outages.away(what, error)
+
+    async def _turn(self) -> bool:
+        """One batch, or one wait for entries. True when there is nothing more to do."""
+        tools = self._tools
+        if self._kept is None:
+            self._kept = self._position = await tools.database.run(load_cursor, self._id)
+            tools.outages.back("the database")
+        reading = await read_on(self._client, self._name, self._position, self._count)
+        tools.outages.back("Redis")
+        self._fit_count(reading.entries)
+        tools.step("read")
+        if self._target is None:
+            self._target = reading.newest
+        batch, position = self._batch(reading, self._kept)
+        if batch is None:
+            if tools.once:
+                return True
+            await wait_beyond(self._client, self._name, self._position)
+            return False
+        outcome = await tools.database.run(store, self._id, batch, tools.step)
+        tools.outages.back("the database")
+        if outcome != "stored":
+            self._kept = None
+            return await self._stand_by()
+        tools.step("stored")
+        self._kept, self._position = batch.end, position
+        self._say(batch)
+        tools.progress.stored(self._name, len(batch.entries), reading.remaining_after(position))
+        return tools.once and position >= self._target and reading.fate != "recreated"
+
+    def _batch(self, reading: Reading, kept: EntryId) -> tuple[Batch | None, EntryId]:
+        """What to store, None where there is nothing, and how far that was read."""
+        reasons = ArchiveGap.Reason
+        if reading.fate == "recreated":
+            return Batch(kept, START, gaps=[Gap(kept, None, reasons.RECREATED)], restarted=True), START
+        if not reading.entries:
+            if reading.fate != "trimmed":
+                return None, self._position
+            end = reading.newest if can_be_kept(reading.newest) else kept
+            return Batch(kept, end, gaps=[Gap(kept, None, reasons.TRIMMED)]), reading.newest
+        entries, gaps = split(reading.entries, kept)
+        if reading.fate == "trimmed":
+            gaps.insert(0, Gap(kept, entries[0].id if entries else None, reasons.TRIMMED))
+        end = entries[-1].id if entries else kept
+        return Batch(kept, end, entries, gaps, restarted=reading.fate == "lost"), reading.entries[-1].id
+
+    async def _stand_by(self) -> bool:
+        """Another recorder follows this exchange. Returns when it no longer does; True when `once` is done."""
+        tools = self._tools
+        log.info("%s: another recorder is at it, standing by", self._name)
+        tools.progress.gone(self._name)
+        seen: EntryId | None = None
+        while True:
+            await asyncio.sleep(ONCE_SECONDS if tools.once else STAND_BY_SECONDS)
+            kept = await tools.database.run(load_cursor, self._id)
+            newest = await last_generated_id(self._client, self._name)
+            if tools.once and self._target is not None and kept >= self._target:
+                return True
+            if newest == kept:
+                seen = None
+            elif seen == kept:
+                # Behind at two looks and not moved between them: nobody is at it any more.
+                log.info("%s: nobody else goes on after %s, taking over", self._name, kept)
+                return False
+            else:
+                seen = kept
+
+    def _fit_count(self, entries: list[RawEntry]) -> None:
+        size = sum(len(part) for entry in entries for part in entry.pairs)
+        if size > BATCH_BYTES:
+            self._count = max(FEWEST_ENTRIES, self._count // 4)
+        elif len(entries) == self._count and size < BATCH_BYTES // 4:
+            self._count = min(MOST_ENTRIES, 2 * self._count)
+
+    def _say(self, batch: Batch) -> None:
+        for gap in batch.gaps:
+            until = f"and before {gap.first}" if gap.first else "and up to now"
+            log.warning("%s: entries after %s %s may be missing: %s", self._name, gap.after, until, gap.reason.label)
+        if batch.restarted and not batch.gaps:
+            log.warning("%s: the stream lacks %s, which it had had; going on behind it", self._name, batch.begin)
