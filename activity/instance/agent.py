@@ -15,9 +15,11 @@ from activity.instance.host import HostError, HostLock, boottime
 from activity.instance.lifecycle import Lifecycle
 from activity.instance.logger import ActivityLogger
 from activity.instance.options import WorkerConfig
-from activity.instance.registration import ConflictError, StoppedEarly, register, take_lock
+from activity.instance.registration import ConflictError, StoppedEarly, pause, register, take_lock
 from activity.instance.registry import Registry, fresh_status
+from activity.instance.standby import stand_by
 from activity.instance.tasks import Tasks
+from activity.instance.watchdog import Watchdog
 from activity.store.client import AsyncClient, StoreUnavailable, async_client, lease_client
 from activity.store.ownership import Ownership
 from activity.wire.status import ConnectionState
@@ -26,8 +28,8 @@ from activity.wire.status import ConnectionState
 FLUSH_SECONDS: Final = 5.0
 #: A stop for the worker's own sake that takes this much longer than the program's grace hangs.
 HANG_SECONDS: Final = 10.0
-#: A program whose exchange is lost is gone this long before another instance may start work on it.
-MARGIN_SECONDS: Final = 1.0
+#: How often a worker that took over asks whether its predecessor has stopped.
+PREDECESSOR_LOOK_SECONDS: Final = 0.5
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -61,14 +63,19 @@ class _Agent:
             loop.add_signal_handler(number, self._signalled, number)
         lock: HostLock | None = None
         try:
-            lock = await take_lock(self._config, self._lease, self._stop)
-            await register(self._config, self._lease, self._registry, lock, self._stop)
+            if self._config.standby:
+                lock = await stand_by(self._config, self._lease, self._registry, self._stop)
+            else:
+                lock = await take_lock(self._config, self._lease, self._stop)
+                await register(self._config, self._lease, self._registry, lock, self._stop)
             return await self._hold(lock)
         except StoppedEarly:
             LOG.info("Stopped before the exchange was registered")
             return ExitCode.STOPPED
         except ConflictError as error:
             LOG.error("%s", error)
+            if error.token:
+                LOG.info("To take it over from exactly this holder: --take-over %s", error.token)
             return ExitCode.CONFLICT
         except HostError as error:
             LOG.error("%s", error)
@@ -104,29 +111,77 @@ class _Agent:
             *(config.exchange_name, config.exchange_id, registry.status.instanceId, registry.status.epoch),
         )
         lifecycle = Lifecycle(registry, self._logger)
-        heart = tasks.start("heartbeat", beat(registry, config.heartbeat_seconds), may_end=True)
-        tasks.start("lease-guard", guard_lease(registry), may_end=True)
-        tasks.start("activity-log", self._logger.run())
-        tasks.start("public-address", self._find_address(), may_end=True)
-        if config.admin_email:
-            registry.set_admin(config.admin_email, config.admin_display_name)
-            self._logger.set_admin_email(config.admin_email)
-        if config.symbols:
-            registry.set_symbol_count(len(config.symbols))
-        self._carrier = Carrier(config, registry, lifecycle, self._logger, tasks, lock.descriptor)
-        if self._stop.is_set():
-            self._carrier.stop()
-        code = await self._carry(self._carrier)
-        await self._leave(lifecycle, heart)
+        watchdog = Watchdog(registry)
+        watchdog.start()
+        try:
+            heart = tasks.start("heartbeat", beat(registry, config.heartbeat_seconds), may_end=True)
+            tasks.start("lease-guard", guard_lease(registry), may_end=True)
+            tasks.start("activity-log", self._logger.run())
+            tasks.start("public-address", self._find_address(), may_end=True)
+            if not config.program:
+                tasks.start("claim-anew", self._claim_anew_at_once(), may_end=True)
+            if config.admin_email:
+                registry.set_admin(config.admin_email, config.admin_display_name)
+                self._logger.set_admin_email(config.admin_email)
+            if config.symbols:
+                registry.set_symbol_count(len(config.symbols))
+            await self._wait_for_predecessor()
+            code = await self._tenures(lifecycle, lock)
+            await self._leave(lifecycle, heart)
+        finally:
+            watchdog.close()
         return code
 
-    async def _carry(self, carrier: Carrier) -> ExitCode:
-        """The main line to its end, whatever brings the end about."""
-        fence, failure = self._registry.fenced, self._tasks.failure
+    async def _wait_for_predecessor(self) -> None:
+        """After a takeover: until the old owner has said that it stopped, or can no longer be at work."""
+        registry = self._registry
+        with suppress(StoppedEarly):
+            while registry.lost is None and boottime() < registry.work_from:
+                await pause(self._stop, min(PREDECESSOR_LOOK_SECONDS, max(0.0, registry.work_from - boottime())))
+                with suppress(StoreUnavailable):  # the heartbeat says so; without an answer the time has to run out
+                    if await registry.predecessor_stopped():
+                        LOG.info("The old owner has stopped")
+                        return
+
+    async def _claim_anew_at_once(self) -> None:
+        """Without a program there is no work that has to end first."""
+        while self._registry.lost is None:
+            await self._registry.vanished.wait()
+            await self._registry.claim_anew()
+
+    async def _tenures(self, lifecycle: Lifecycle, lock: HostLock) -> ExitCode:
+        """The main line, once per epoch: where the key vanished, the program is stopped and started again."""
+        while True:
+            self._carrier = carrier = Carrier(
+                self._config, self._registry, lifecycle, self._logger, self._tasks, lock.descriptor
+            )
+            if self._stop.is_set():
+                carrier.stop()
+            code = await self._carry(carrier)
+            if code is not None:
+                return code
+            claiming = self._tasks.start("claim-anew", self._registry.claim_anew(), may_end=True)
+            stopping = asyncio.create_task(self._stop.wait(), name="stop")
+            await asyncio.wait({claiming, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            await self._tasks.cancel(claiming, stopping)
+            if self._registry.vanished.is_set() or self._registry.lost is not None:
+                return ExitCode.STOPPED if self._stop.is_set() else ExitCode.OWNERSHIP_LOST
+            if lifecycle.may(ConnectionState.IDLE):
+                await lifecycle.to(ConnectionState.IDLE)
+
+    async def _carry(self, carrier: Carrier) -> ExitCode | None:
+        """The main line to its end, whatever brings the end about. None: the key vanished, and work has ended."""
+        registry = self._registry
+        fence, failure = registry.fenced, self._tasks.failure
         main = asyncio.create_task(carrier.run(), name="carrier")
-        watched: set[asyncio.Future[Any]] = {asyncio.create_task(fence.wait(), name="fence"), failure}
+        asked = asyncio.create_task(registry.asked.wait(), name="handover")
+        watched: set[asyncio.Future[Any]] = {asyncio.create_task(fence.wait(), name="fence"), failure, asked}
+        vanished = asyncio.create_task(registry.vanished.wait(), name="vanished") if self._config.program else None
+        if vanished is not None:
+            watched.add(vanished)
         forced: ExitCode | None = None
         hangs_at: float | None = None
+        anew = False
         while not main.done():
             left = None if hangs_at is None else max(0.0, hangs_at - boottime())
             done, _ = await asyncio.wait({main, *watched}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
@@ -137,6 +192,12 @@ class _Agent:
             elif failure in done:
                 forced = forced or ExitCode.INTERNAL_ERROR
                 hangs_at = await self._stop_failed(carrier)
+            elif vanished in done:
+                anew = True
+                hangs_at = await self._stop_vanished(carrier)
+            elif asked in done:
+                LOG.info("Asked to hand the exchange to the standby %s: stopping", registry.hand_to)
+                carrier.stop()
             elif not done:
                 LOG.error("The orderly stop hangs: the program is killed")
                 await self._tasks.cancel(main)
@@ -150,14 +211,25 @@ class _Agent:
             LOG.exception("Fault in the worker: it stops")
             await self._note(f"Fault in the worker: {error!r}")
             code = ExitCode.INTERNAL_ERROR
+        if forced is None and not registry.holds() and registry.lost is not None:
+            forced = ExitCode.OWNERSHIP_LOST  # the program ended first, by its guard or with the lease
+        if forced is None and anew and not self._stop.is_set() and code == ExitCode.STOPPED:
+            return None
         return code if forced is None else forced
+
+    async def _stop_vanished(self, carrier: Carrier) -> float:
+        """The key is gone, so this epoch is over: work ends before the next one begins."""
+        LOG.warning("The program is stopped, and starts again under the next epoch")
+        grace = min(self._config.stop_grace, max(0.0, self._registry.gone_by - boottime()))
+        carrier.stop(grace=grace)
+        return boottime() + grace + HANG_SECONDS
 
     async def _stop_fenced(self, carrier: Carrier) -> float:
         """Begin the stop: the program is gone before another instance starts work. When it hangs, if it is not over."""
         registry = self._registry
         reason = registry.lost.reason if registry.lost else ""
         LOG.error("Fenced: %s. The worker stops", reason)
-        grace = min(self._config.stop_grace, max(0.0, registry.vacant_at - MARGIN_SECONDS - boottime()))
+        grace = min(self._config.stop_grace, max(0.0, registry.gone_by - boottime()))
         carrier.stop(grace=grace)
         await self._note(f"Fenced: {reason}")
         return boottime() + grace + HANG_SECONDS
@@ -188,15 +260,20 @@ class _Agent:
         if unwritten:
             LOG.error("%d entries could not be written within %.0f s", unwritten, FLUSH_SECONDS)
             self._logger.say_unwritten()
+        if registry.lost is not None and not registry.lost.displaced:
+            return  # Redis was away for too long: it is not asked any more
         if registry.lost is not None:
-            return  # never touch the key of an exchange that is lost
+            with suppress(StoreUnavailable, TimeoutError):  # a courtesy: the successor waits for the TTL otherwise
+                await asyncio.wait_for(registry.release(), 2)
+            return
         try:
             await registry.release()
         except StoreUnavailable as error:
             left = max(0.0, registry.vacant_at - boottime())
             LOG.warning("The exchange could not be released, its key runs out in %.0f s: %s", left, error)
         else:
-            LOG.info("Released %s", self._config.exchange_name)
+            to = f" to the standby {registry.hand_to}" if registry.hand_to else ""
+            LOG.info("Released %s%s", self._config.exchange_name, to)
 
     async def _find_address(self) -> None:
         ip = await find_ip(self._config.ip_lookup_urls)

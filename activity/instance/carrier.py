@@ -74,6 +74,8 @@ class Carrier:
             backoff = min(backoff * 2, LONGEST_BACKOFF_SECONDS)
 
     async def _bare(self) -> ExitCode:
+        if self._stop.is_set():
+            return ExitCode.STOPPED
         for state in (ConnectionState.STARTING, ConnectionState.WARMING, ConnectionState.ACTIVE):
             await self._lifecycle.to(state)
         await self._stop.wait()

@@ -20,3 +20,5 @@ class ExitCode(IntEnum):
     INTERNAL_ERROR = 5
     #: Redis could not be reached at the start.
     REDIS_UNREACHABLE = 6
+    #: The event loop stood still until the lease had ended: the worker was ended from outside the loop.
+    STUCK = 7

@@ -5,11 +5,9 @@ from typing import Final
 
 from activity.instance.console import LOG
 from activity.instance.host import boottime
-from activity.instance.registry import Registry
+from activity.instance.registry import RETRY_SECONDS, Registry
 from activity.store.client import StoreUnavailable
 
-#: A heartbeat that failed is tried again this soon, or sooner where the interval is short.
-RETRY_SECONDS: Final = 2.0
 #: How often the lease is looked at: asyncio sleeps on a clock that stands still while the machine is suspended.
 LEASE_LOOK_SECONDS: Final = 0.5
 
@@ -57,8 +55,9 @@ async def _changed(registry: Registry, seconds: float) -> bool:
 
 async def guard_lease(registry: Registry) -> None:
     """Fence as soon as the lease has run out, whatever a heartbeat that is under way is waiting for."""
-    while registry.holds():
-        left = max(0.0, registry.lease_until - boottime())
+    while registry.lost is None:
+        registry.holds()  # fences where the lease has run out; while the key is gone there is no lease to guard
+        left = max(0.0, registry.lease_until - boottime()) or LEASE_LOOK_SECONDS
         try:
             await asyncio.wait_for(registry.fenced.wait(), min(left, LEASE_LOOK_SECONDS))
         except TimeoutError:

@@ -2,15 +2,17 @@
 
 Run by its path, not as a module: ``python -I -S launch.py OPTIONS PROGRAM ARGS…``. Only the standard library.
 
-A worker that is killed with SIGKILL cannot stop its program, and a program without a worker is owned by nobody. The
-kernel's parent-death signal reaches the first process alone; behind `npm start` or a shell the bot itself would go on.
-So a small process stays outside the program's process group and waits on a pipe that only the worker holds open. It
-also shares the lock of the exchange: on this host no new worker starts before the old program has ended.
+A worker that is killed with SIGKILL cannot stop its program, nor can one that is stopped or stuck past its lease, and a
+program without an owner must not go on. The kernel's parent-death signal reaches the first process alone; behind `npm
+start` or a shell the bot itself would go on. So a small process stays outside the program's process group and waits on
+a pipe that only the worker holds open, and on which the worker says how long the lease runs. It also shares the lock of
+the exchange: on this host no new worker starts before the old program has ended.
 """
 
 import ctypes
 import json
 import os
+import select
 import shutil
 import signal
 import sys
@@ -20,6 +22,7 @@ from typing import Any
 
 _PR_SET_PDEATHSIG = 1
 _LOOK_SECONDS = 0.05
+_LEASE_LOOK_SECONDS = 0.2
 
 
 def _stat(pid: int) -> list[str]:
@@ -44,31 +47,75 @@ def _signal(pid: int, number: int) -> None:
         return  # gone meanwhile, or a process that changed its user and is out of our reach
 
 
-def guard(control: int, group: int, grace: float, folder: str) -> None:
-    """Wait until the worker says that all is done, or is gone. Then end what it has left."""
-    named: dict[int, str] = {}
-    text = b""
-    while chunk := os.read(control, 4096):
-        text += chunk
-        *lines, text = text.split(b"\n")
-        for line in lines:
-            if line == b"done":
-                return
-            pid, _, start = line.decode("ascii").partition(":")
-            named[int(pid)] = start  # a process that the program named as its main one
+class Guard:
+    """Waits until the worker says that all is done, or is gone, or its lease ends. Then ends what it has left.
 
-    def others() -> list[int]:
-        return [pid for pid, start in named.items() if start == _stat(pid)[19]]  # a pid may be in use again
+    The worker writes lines: ``done``; ``main PID START``, a process that the program named as its main one; ``lease
+    TERM KILL``, by which moments of CLOCK_BOOTTIME the program has to be asked to end and has to be gone, unless a
+    later line says otherwise; ``stopping``, when the worker itself has asked the program to end.
+    """
 
-    deadline = time.monotonic() + grace
-    for member in [*members(group), *others()]:
-        if member != group:  # the first process had SIGTERM from the kernel; a second one is "hurry" to some programs
-            _signal(member, signal.SIGTERM)
-    while time.monotonic() < deadline and (members(group) or others()):
-        time.sleep(_LOOK_SECONDS)
-    for member in [*members(group), *others()]:
-        _signal(member, signal.SIGKILL)
-    shutil.rmtree(folder, ignore_errors=True)
+    def __init__(self, control: int, group: int, grace: float) -> None:
+        self._control = control
+        self._group = group
+        self._grace = grace
+        self._named: dict[int, str] = {}
+        self._term_at = self._kill_at = float("inf")
+        self._asked = False
+
+    def run(self) -> None:
+        """Until there is nothing left to guard."""
+        text = b""
+        while True:
+            # A short look and not the whole time: select's clock stands still while the machine is suspended.
+            if select.select([self._control], [], [], _LEASE_LOOK_SECONDS)[0]:
+                chunk = os.read(self._control, 4096)
+                if not chunk:
+                    self._end()
+                    return
+                *lines, text = (text + chunk).split(b"\n")
+                if not all(self._heed(*line.decode("ascii").split()) for line in lines):
+                    return
+            self._enforce(_boottime())
+
+    def _heed(self, word: str, *values: str) -> bool:
+        if word == "main":
+            self._named[int(values[0])] = values[1]
+        elif word == "lease":
+            self._term_at, self._kill_at = float(values[0]), float(values[1])
+        elif word == "stopping":
+            self._asked = True
+        return word != "done"
+
+    def _left(self) -> list[int]:
+        others = [pid for pid, start in self._named.items() if start == _stat(pid)[19]]  # a pid may be in use again
+        return [*members(self._group), *others]
+
+    def _send(self, number: int, *, spare: int = 0) -> None:
+        for member in self._left():
+            if member != spare:
+                _signal(member, number)
+
+    def _enforce(self, now: float) -> None:
+        """The lease has ended and the worker has not done its part: it is stopped, stuck, or starved."""
+        if now >= self._kill_at:
+            self._send(signal.SIGKILL)
+        elif now >= self._term_at and not self._asked:
+            self._asked = True  # once: a second SIGTERM is "hurry" to some programs
+            self._send(signal.SIGTERM)
+            self._send(signal.SIGCONT)
+
+    def _end(self) -> None:
+        deadline = min(_boottime() + self._grace, self._kill_at)
+        if not self._asked:
+            self._send(signal.SIGTERM, spare=self._group)  # the first process had its SIGTERM from the kernel
+        while _boottime() < deadline and self._left():
+            time.sleep(_LOOK_SECONDS)
+        self._send(signal.SIGKILL)
+
+
+def _boottime() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def _leave_guard(options: dict[str, Any]) -> None:
@@ -87,7 +134,8 @@ def _leave_guard(options: dict[str, Any]) -> None:
         os.dup2(nothing, descriptor)
     os.chdir("/")
     try:
-        guard(options["control"], group, options["grace"], options["folder"])
+        Guard(options["control"], group, options["grace"]).run()
+        shutil.rmtree(options["folder"], ignore_errors=True)
     finally:
         os._exit(0)
 

@@ -101,6 +101,9 @@ class ActivityLogger:
         attempts = 0
         pause = FIRST_RETRY_SECONDS
         while True:
+            if not self._registry.may_record():
+                say_unwritten(fields)  # a successor may be at work: what it writes is not mixed with what we were
+                return
             try:
                 if self._after is None:
                     self._after = await last_generated_id(self._client, fields["exchangeName"])
@@ -133,4 +136,9 @@ class ActivityLogger:
         while not self._queue.empty():
             entries.append(self._queue.get_nowait()[1])
         for fields in entries:
-            LOG.error("Not written to the activity: %s", json.dumps(fields, ensure_ascii=False))
+            say_unwritten(fields)
+
+
+def say_unwritten(fields: dict[str, str]) -> None:
+    """One entry on the worker's own log."""
+    LOG.error("Not written to the activity: %s", json.dumps(fields, ensure_ascii=False))

@@ -17,6 +17,10 @@ class WorkerConfig:
     admin_display_name: str | None = None
     mode: str | None = None
     symbols: tuple[str, ...] = ()
+    #: Wait for the exchange instead of claiming it.
+    standby: bool = False
+    #: Token of the holder from which the exchange is to be taken.
+    take_over: str = ""
     #: Program and arguments; empty for a bare instance.
     program: tuple[str, ...] = ()
     error_pattern: re.Pattern[str] | None = None

@@ -59,6 +59,8 @@ class Program:
         self._control = control
         self._main_pid: tuple[int, str] | None = None
         self._watched: set[int] = set()
+        self._guarded = True
+        os.set_blocking(control, False)  # a guard that does not read must not hold up the heartbeat
         self.closed = False
         self.tail: deque[str] = deque(maxlen=KEPT_LINES)
         self.ended: asyncio.Future[Ended] = asyncio.get_running_loop().create_future()
@@ -121,7 +123,7 @@ class Program:
             self._main_pid = None
         else:
             self._main_pid = (pid, start)
-            self._tell_guard(f"{pid}:{start}\n".encode())
+            self._tell_guard(f"main {pid} {start}\n")
         return True
 
     def signal(self, number: int) -> None:
@@ -137,8 +139,16 @@ class Program:
 
     def terminate(self) -> None:
         """Ask it to end. SIGCONT as well: a process that is stopped would not hear the SIGTERM."""
+        self._tell_guard("stopping\n")
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)
+
+    def lease(self, lease_until: float, gone_by: float) -> None:
+        """Tell the guard how long the lease runs, so that it ends the program where this process no longer can.
+
+        It leaves us a quarter of the time between the two to do it ourselves.
+        """
+        self._tell_guard(f"lease {lease_until + (gone_by - lease_until) / 4:.3f} {gone_by:.3f}\n")
 
     def kill(self) -> None:
         """End it."""
@@ -189,7 +199,7 @@ class Program:
         else:
             self.signal(signal.SIGKILL)
         self.closed = True
-        self._tell_guard(b"done\n")
+        self._tell_guard("done\n")
         os.close(self._control)
         for descriptor in self._watched:
             loop.remove_reader(descriptor)
@@ -198,10 +208,13 @@ class Program:
         if self._output >= 0:
             os.close(self._output)
 
-    def _tell_guard(self, line: bytes) -> None:
+    def _tell_guard(self, line: str) -> None:
+        if not self._guarded:
+            return
         try:
-            os.write(self._control, line)
-        except BrokenPipeError:
+            os.write(self._control, line.encode("ascii"))
+        except (BrokenPipeError, BlockingIOError):  # killed, or stopped for so long that the pipe is full
+            self._guarded = False
             LOG.warning("The guard of the program is gone: if this worker is killed now, its program goes on")
 
     def _watch(self, pid: int, ended: Callable[[], None]) -> None:

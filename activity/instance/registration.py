@@ -9,7 +9,7 @@ from activity.instance.options import WorkerConfig
 from activity.instance.registry import Registry, describe_holder
 from activity.store.client import AsyncClient
 from activity.store.holder import read_holder
-from activity.store.ownership import Busy, Claimed, Delayed, Handed, Ownership
+from activity.store.ownership import Busy, Claimed, Conflict, Delayed, Handed, Ownership, Vacant
 from activity.wire.status import ReadStatus, read_status, ttl_seconds
 
 _LOOK_SECONDS: Final = 0.25
@@ -22,17 +22,24 @@ _ATTEMPTS: Final = 5
 
 
 class ConflictError(Exception):
-    """Another instance holds the exchange. The message names its host, address, since when, and the TTL left."""
+    """Another instance holds the exchange. The message names its host, address, since when, and the TTL left.
+
+    `token` is what a takeover of exactly this holder carries, '' where there is nothing to take over.
+    """
+
+    def __init__(self, text: str, token: str = "") -> None:
+        super().__init__(text)
+        self.token = token
 
 
 class StoppedEarly(Exception):
     """A stop was asked for while the exchange was still being waited for."""
 
 
-def conflict(exchange_name: str, busy: Busy, remark: str = "") -> ConflictError:
+def conflict(exchange_name: str, busy: Busy, remark: str = "", token: str = "") -> ConflictError:
     """The refusal that names the holder."""
     left = f"{busy.ttl_ms / 1000:.0f} s of its TTL left" if busy.ttl_ms >= 0 else "its key has no TTL"
-    return ConflictError(f"{exchange_name} is held by {describe_holder(busy.holder)}, {left}{remark}")
+    return ConflictError(f"{exchange_name} is held by {describe_holder(busy.holder)}, {left}{remark}", token)
 
 
 async def take_lock(config: WorkerConfig, lease: AsyncClient, stop: asyncio.Event) -> HostLock:
@@ -51,7 +58,7 @@ async def take_lock(config: WorkerConfig, lease: AsyncClient, stop: asyncio.Even
         if not said:
             LOG.info("The program of the previous worker of %s is still ending: waiting for it", config.exchange_name)
             said = True
-        await _pause(stop)
+        await pause(stop)
 
 
 async def _locked(config: WorkerConfig, lease: AsyncClient, taken: LockTaken) -> ConflictError:
@@ -66,6 +73,8 @@ async def register(
     config: WorkerConfig, lease: AsyncClient, registry: Registry, lock: HostLock, stop: asyncio.Event
 ) -> None:
     """Claim the exchange. Raises ConflictError, StoreUnavailable, or StoppedEarly when `stop` is set meanwhile."""
+    if config.take_over and await _taken_over(config, registry, lock):
+        return
     ownership = Ownership(lease, config.exchange_id)
     ttl = ttl_seconds(config.heartbeat_seconds)
     replace: bytes | None = None
@@ -88,18 +97,39 @@ async def register(
                     *(config.exchange_name, answer.owner, answer.wait_ms / 1000),
                 )
                 said = answer.owner
-            await _pause(stop)
+            await pause(stop)
             continue
         holder = read_status(answer.holder).status
         attempts += 1
         if attempts > _ATTEMPTS:
             raise conflict(config.exchange_name, answer, "; it writes while we look, so it is alive")
         if holder is None or holder.hostname != config.hostname:
-            raise conflict(config.exchange_name, answer)
+            raise conflict(config.exchange_name, answer, token=await ownership.identify(answer.holder))
         if holder.instanceId is not None and holder.instanceId != lock.previous:
             await _watch(config, lease, answer, holder, stop)
         LOG.info("Reclaiming %s from the previous process of this host", config.exchange_name)
         replace = answer.holder  # exactly this value: whoever writes meanwhile is alive, and is looked at again
+
+
+async def _taken_over(config: WorkerConfig, registry: Registry, lock: HostLock) -> bool:
+    """Whether the exchange was taken from the holder that was named; False where nobody holds it any more."""
+    answer = await registry.take_over(config.take_over)
+    if isinstance(answer, Vacant):
+        return False
+    if isinstance(answer, Conflict):
+        busy = Busy(answer.holder, answer.ttl_ms)
+        raise conflict(config.exchange_name, busy, "; it is not the one that was to be taken over", answer.token)
+    lock.record(registry.status.instanceId)
+    seconds = answer.delay_ms / 1000
+    if answer.enforceable:
+        LOG.info("Taken over: work starts when the old owner has stopped, in %.0f s at the latest", seconds)
+    else:
+        LOG.warning(
+            "Taken over from a writer that heeds no epochs: it is not stopped by this, and may write over us. "
+            "Work starts in %.0f s",
+            seconds,
+        )
+    return True
 
 
 async def _watch(config: WorkerConfig, lease: AsyncClient, busy: Busy, holder: ReadStatus, stop: asyncio.Event) -> None:
@@ -116,7 +146,7 @@ async def _watch(config: WorkerConfig, lease: AsyncClient, busy: Busy, holder: R
     )
     deadline = boottime() + seconds
     while boottime() < deadline:
-        await _pause(stop)
+        await pause(stop)
         seen = await read_holder(lease, config.exchange_id)
         if seen is None:
             return
@@ -124,9 +154,10 @@ async def _watch(config: WorkerConfig, lease: AsyncClient, busy: Busy, holder: R
             raise conflict(config.exchange_name, seen, "; it carries this host's name and is alive")
 
 
-async def _pause(stop: asyncio.Event) -> None:
+async def pause(stop: asyncio.Event, seconds: float = _LOOK_SECONDS) -> None:
+    """Sleep. Raises StoppedEarly as soon as a stop is asked for."""
     try:
-        await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
+        await asyncio.wait_for(stop.wait(), seconds)
     except TimeoutError:
         return
     raise StoppedEarly

@@ -5,17 +5,28 @@ is ever written again after `fence`.
 """
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from activity.instance import VERSION
 from activity.instance.console import LOG
 from activity.instance.host import boottime
-from activity.instance.options import WorkerConfig
+from activity.instance.words import describe_holder, fresh_status
 from activity.store.client import StoreUnavailable
-from activity.store.ownership import Busy, Claimed, Guarded, Held, Legacy, Missing, Ownership, Stolen
+from activity.store.ownership import (
+    Busy,
+    Claimed,
+    Conflict,
+    Guarded,
+    Handed,
+    Held,
+    Legacy,
+    Missing,
+    Ownership,
+    Stolen,
+    Taken,
+    Vacant,
+)
 from activity.wire.clock import now_timestamp
 from activity.wire.status import ConnectionState, InstanceStatus, read_status, ttl_seconds
 
@@ -24,33 +35,20 @@ from activity.wire.status import ConnectionState, InstanceStatus, read_status, t
 LAST_ERROR_CHARACTERS: Final = 4096
 #: Work ends when no heartbeat has succeeded for this many intervals: 30 s of the 45 s that the key lives.
 LEASE_INTERVALS: Final = 2
+#: A program whose exchange is lost is gone this long before another instance may start work on it, or a third of an
+#: interval where that is shorter.
+MARGIN_SECONDS: Final = 1.0
+#: Pause before a call that failed is made again, or a quarter of an interval where that is shorter.
+RETRY_SECONDS: Final = 2.0
+_AT_REGISTRATION: Final = ("registeredAt", "lastHeartbeat", "lastStateChange")
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Why the exchange is no longer ours."""
+    """Why the exchange is no longer ours. `displaced`: somebody else holds it, so Redis answers us."""
 
     reason: str
-
-
-def fresh_status(config: WorkerConfig, instance_id: str) -> InstanceStatus:
-    """What is registered: idle, nobody answering for it yet, no symbols, no address."""
-    now = now_timestamp()
-    return InstanceStatus(
-        exchangeId=config.exchange_id,
-        exchangeName=config.exchange_name,
-        hostname=config.hostname,
-        connectionState=ConnectionState.IDLE,
-        lastHeartbeat=now,
-        lastStateChange=now,
-        registeredAt=now,
-        instanceId=instance_id,
-        pid=os.getpid(),
-        version=VERSION,
-        mode=config.mode,
-        heartbeatSeconds=config.heartbeat_seconds,
-        epoch=0,
-    )
+    displaced: bool = False
 
 
 class Registry:
@@ -74,6 +72,15 @@ class Registry:
         self.changed = asyncio.Event()
         #: Set together with `lost`.
         self.fenced = asyncio.Event()
+        #: Set while the key is gone and our lease still runs: this epoch is over, and work has to end before the next.
+        self.vanished = asyncio.Event()
+        #: The standby that the exchange is to be handed to; `asked` is set with it.
+        self.hand_to = ""
+        self.asked = asyncio.Event()
+        #: Before this moment the predecessor may still be at work; only after a takeover.
+        self.work_from = 0.0
+        #: Called whenever the lease has become longer.
+        self.on_renewed: set[Callable[[], None]] = set()
 
     @property
     def status(self) -> InstanceStatus:
@@ -90,10 +97,46 @@ class Registry:
         """Before this moment nobody else starts work on the exchange: the key's TTL, counted from before sending."""
         return self._last_good + self._ttl
 
+    @property
+    def gone_by(self) -> float:
+        """When the program of a lost exchange must have ended: a little before `vacant_at`."""
+        return self.vacant_at - min(MARGIN_SECONDS, self._interval / 3)
+
+    def begin(self) -> None:
+        """Begin anew as an instance that registers now: a standby has waited since its process started."""
+        now = now_timestamp()
+        self._status = self._status.model_copy(update=dict.fromkeys(_AT_REGISTRATION, now))
+
     def claimed(self, claim: Claimed, sent_at: float) -> None:
         """The exchange is ours. `sent_at` is the clock before the claim was sent."""
         self._status = self._status.model_copy(update={"epoch": claim.epoch})
+        self._renew(sent_at)
+
+    async def take_over(self, shown: str) -> Taken | Conflict | Vacant:
+        """Take the exchange from the holder with the token `shown`. Work may start at `work_from`."""
+        sent_at = self._clock()
+        answer = await self._ownership.takeover(self._status, ttl_seconds=self._ttl, shown=shown)
+        if isinstance(answer, Taken):
+            self._status = self._status.model_copy(update={"epoch": answer.epoch})
+            self.work_from = self._clock() + answer.delay_ms / 1000
+            # The key has only what its old owner left of the TTL: beat at once, before any lease is counted on.
+            sent_at = self._clock()
+            beaten = await self._ownership.heartbeat(self._status, ttl_seconds=self._ttl)
+            if not isinstance(beaten, Held):
+                holder = getattr(beaten, "holder", b"")
+                return Conflict(holder, 0, await self._ownership.identify(holder)) if holder else Vacant()
+            self._renew(sent_at)
+        return answer
+
+    async def predecessor_stopped(self) -> bool:
+        """After a takeover: whether the old owner has said that it no longer works."""
+        record = await self._ownership.record()
+        return record.epoch == self._status.epoch and record.delay_until_ms == 0
+
+    def _renew(self, sent_at: float) -> None:
         self._last_good = sent_at
+        for tell in tuple(self.on_renewed):
+            tell()
 
     # --- what waits for the next heartbeat (contract, section 1) ---
 
@@ -130,92 +173,113 @@ class Registry:
 
     async def write(self) -> None:
         """Bring the status to Redis without touching its TTL."""
-        if self.lost is not None:
+        if not self.holds():
             return  # without waiting for a turn: a heartbeat that hangs must not hold up a fenced worker's stop
         async with self._turn:
-            if self.lost is None:
+            if self.holds():
                 answer = await self._ownership.update(self._status, ttl_seconds=self._ttl)
                 if not isinstance(answer, Held):
-                    await self._not_held(answer)
+                    self._not_held(answer)
 
     async def beat(self) -> None:
         """One heartbeat: the full status, with what waited for it, and the TTL back to three intervals."""
         async with self._turn:
-            if self.lost is not None:
+            if not self.holds():
                 return
             self._status = self._status.model_copy(update={**self._next_beat, "lastHeartbeat": now_timestamp()})
             self._next_beat.clear()
             sent_at = self._clock()
             answer = await self._ownership.heartbeat(self._status, ttl_seconds=self._ttl)
+            if self.lost is not None:
+                return  # fenced while the answer was under way: this epoch is over, whatever the answer says
             if isinstance(answer, Held):
-                self._last_good = sent_at
+                self._renew(sent_at)
+                if answer.hand_to and not self.hand_to:
+                    self.hand_to = answer.hand_to
+                    self.asked.set()
             else:
-                await self._not_held(answer)
+                self._not_held(answer)
 
     async def release(self) -> None:
-        """Give the exchange back; nothing is written afterwards."""
+        """Give the exchange back; nothing is written afterwards. Work must have ended.
+
+        Where the exchange was taken, its successor learns that it need not wait any longer.
+        """
         async with self._turn:
+            answer = await self._ownership.release(
+                self._status, hand_to=self.hand_to, within_ms=self._interval * 1000 if self.hand_to else 0
+            )
             if self.lost is None:
-                answer = await self._ownership.release(self._status)
                 self.lost = Lost("released")
                 if isinstance(answer, Stolen | Legacy):
                     LOG.warning("The exchange was already held by %s", describe_holder(answer.holder))
 
     def holds(self) -> bool:
         """Whether the exchange is ours at this moment by our own clock: asked before every side effect."""
-        if self.lost is None and self._clock() >= self.lease_until:
+        if self.lost is None and not self.vanished.is_set() and self._clock() >= self.lease_until:
             self.fence("no heartbeat has succeeded for two intervals, another instance may take the exchange soon")
-        return self.lost is None
+        return self.lost is None and not self.vanished.is_set()
 
-    def fence(self, reason: str) -> None:
+    def may_record(self) -> bool:
+        """Whether an entry may still be appended: not after the moment at which somebody else may have started work."""
+        return self._clock() < self.vacant_at
+
+    def fence(self, reason: str, *, displaced: bool = False) -> None:
         """Stop being the owner, for good: nothing is written any more, not even by a call that is under way."""
         if self.lost is None:
-            self.lost = Lost(reason)
+            self.lost = Lost(reason, displaced=displaced)
             self.fenced.set()
             self.changed.set()
 
-    async def _not_held(self, answer: Guarded) -> None:
+    def _not_held(self, answer: Guarded) -> None:
         if isinstance(answer, Missing):
-            await self._claim_anew()
-        elif isinstance(answer, Stolen | Legacy) and not self._adopt(answer.holder):
-            self.fence(f"the exchange is now held by {describe_holder(answer.holder)}")
+            LOG.warning("The status key is gone from Redis: epoch %d is over", self._status.epoch)
+            self.vanished.set()
+        elif isinstance(answer, Stolen | Legacy):
+            self.fence(f"the exchange is now held by {describe_holder(answer.holder)}", displaced=True)
 
-    async def _claim_anew(self) -> None:
-        """The key is gone although our lease still runs: it was deleted, or Redis has lost it."""
-        if self._clock() >= self.lease_until:
-            self.fence("the key ran out: no heartbeat succeeded in time")
-            return
-        LOG.warning("The status key is gone from Redis: claiming the exchange anew")
-        sent_at = self._clock()
-        answer = await self._ownership.claim(self._status, ttl_seconds=self._ttl, epoch_floor=self._status.epoch)
-        if isinstance(answer, Claimed):
-            self.claimed(answer, sent_at)
-            LOG.info("Claimed anew under epoch %d", answer.epoch)
-        elif not isinstance(answer, Busy):
-            self.fence("the key was gone, and the exchange is being handed to another instance")
-        elif not self._adopt(answer.holder):
-            self.fence(f"the key was gone, and the exchange is now held by {describe_holder(answer.holder)}")
+    async def claim_anew(self) -> None:
+        """After the key has vanished and work has ended: claim the exchange again, under a higher epoch, or fence.
 
-    def _adopt(self, holder: bytes) -> bool:
-        """Whether the holder is this very process under an epoch that it was never told, after a lost reply."""
+        Goes on while Redis is away, for as long as a key lives.
+        """
+        deadline = self._clock() + self._ttl
+        first_sent = self._clock()
+        while self.lost is None:
+            sent_at = self._clock()
+            try:
+                async with self._turn:
+                    answer = await self._ownership.claim(
+                        self._status, ttl_seconds=self._ttl, epoch_floor=self._status.epoch
+                    )
+            except StoreUnavailable as error:
+                LOG.warning("The exchange could not be claimed anew, trying again: %s", error)
+            else:
+                if isinstance(answer, Busy) and (epoch := self._own_epoch(answer.holder)):
+                    answer, sent_at = Claimed(epoch, answer.holder), first_sent  # by a call whose reply was lost
+                if isinstance(answer, Claimed):
+                    self.vanished.clear()
+                    self.claimed(answer, sent_at)
+                    LOG.info("Claimed anew under epoch %d", answer.epoch)
+                    return
+                if isinstance(answer, Busy):
+                    holder = describe_holder(answer.holder)
+                    self.fence(f"the key was gone, and the exchange is now held by {holder}", displaced=True)
+                    return
+                if isinstance(answer, Handed):
+                    self.fence(f"the key was gone, and the exchange is being handed to {answer.to}", displaced=True)
+                    return
+            if self._clock() >= deadline:
+                self.fence("the key was gone, and the exchange could not be claimed anew")
+            else:
+                await asyncio.sleep(min(RETRY_SECONDS, self._interval / 4))
+
+    def _own_epoch(self, holder: bytes) -> int:
+        """The epoch of a holder that is this very process under an epoch that it was never told, else 0."""
         found = read_status(holder).status
-        if found is None or found.instanceId != self._status.instanceId or (found.epoch or 0) <= self._status.epoch:
-            return False
-        self._status = self._status.model_copy(update={"epoch": found.epoch})
-        self.changed.set()  # the next write goes out under the right epoch
-        return True
-
-
-def describe_holder(holder: bytes) -> str:
-    """Who holds an exchange, for people: host, address, since when."""
-    reading = read_status(holder)
-    status = reading.status
-    if status is None:
-        return f"a writer whose status cannot be read ({reading.problem})"
-    since = (
-        f"connected since {status.connectedAt}" if status.connectedAt else f"not connected, {status.connectionState}"
-    )
-    return f"host {status.hostname} (ip {status.ipAddress or 'unknown'}, {since})"
+        if found is None or found.instanceId != self._status.instanceId:
+            return 0
+        return found.epoch if found.epoch and found.epoch > self._status.epoch else 0
 
 
 __all__ = ["Lost", "Registry", "StoreUnavailable", "describe_holder", "fresh_status"]

@@ -72,6 +72,8 @@ class ProgramRun:
     async def carry(self) -> RunEnd:
         """From idle to stopped (or to idle, where it failed before it was active)."""
         await self._lifecycle.to(ConnectionState.STARTING)
+        if not self._registry.holds():
+            return RunEnd(orderly=True)  # lost meanwhile: nothing is started any more
         notify = NotifySocket()
         try:
             program = self._spawn(notify)
@@ -113,6 +115,12 @@ class ProgramRun:
 
     async def _carry(self, program: Program, notify: NotifySocket) -> RunEnd:
         program.ended.add_done_callback(lambda _: self._woken.set())
+
+        def tell() -> None:
+            program.lease(self._registry.lease_until, self._registry.gone_by)
+
+        self._registry.on_renewed.add(tell)
+        tell()
         output = self._tasks.start("program-output", self._read(program), may_end=True)
         listener = self._tasks.start("program-notify", self._listen(program, notify))
         try:
@@ -130,6 +138,7 @@ class ProgramRun:
                 LOG.warning("The program's last output is not read: another process holds it open, or Redis is away")
             return await self._conclude(program, program.ended.result())
         finally:
+            self._registry.on_renewed.discard(tell)
             await self._tasks.cancel(listener, output)
             if not program.closed:
                 await program.close()

@@ -40,12 +40,10 @@ class Delayed:
 class Held:
     """The key was ours, and the change is made.
 
-    `hand_to` is the standby that the exchange is to be handed to, '' for none; `delay_ms` is above 0 while a
-    predecessor may still be at work after a takeover. Both are told by a heartbeat only.
+    `hand_to` is the live standby that the exchange is to be handed to, '' for none; only a heartbeat tells it.
     """
 
     hand_to: str = ""
-    delay_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +209,7 @@ def read_guarded(reply: list[Any]) -> Guarded:
     """The answer of heartbeat, update or release."""
     match reply[0]:
         case b"HELD":
-            return Held(_text(reply[1]), int(reply[2])) if len(reply) > 1 else Held()
+            return Held(_text(reply[1])) if len(reply) > 1 else Held()
         case b"MISSING":
             return Missing()
         case b"STOLEN":

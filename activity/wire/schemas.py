@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter
 
-from activity.wire import entries, frames, status
+from activity.wire import entries, frames, standby, status
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "schemas"
 
@@ -18,6 +18,7 @@ FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "schemas"
 _MODELS: Final[tuple[type[BaseModel], ...]] = (
     status.InstanceStatus,
     status.ReadStatus,
+    standby.StandbyStatus,
     entries.StateTransition,
     entries.ErrorEntry,
     frames.Subscribe,

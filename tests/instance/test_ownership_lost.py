@@ -83,7 +83,7 @@ def test_a_claim_whose_reply_was_lost_is_recognised_as_our_own(workers: Workers,
         proxy.lose_replies(b"Take an exchange that nobody holds", 1)
         client.delete(exchange.key)
         eventually(lambda: proxy.lost)
-        worker.says("The heartbeat is back")
+        worker.says("Claimed anew under epoch")
         assert (exchange.status or {})["epoch"] > before["epoch"]
         assert worker.stop() == ExitCode.STOPPED
         assert exchange.is_gone()

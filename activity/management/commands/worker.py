@@ -74,6 +74,9 @@ class Command(BaseCommand):
         parser.add_argument("--admin", metavar="EMAIL", help="the user who answers for the instance")
         parser.add_argument("--mode", type=mode, help="shown with the instance, e.g. live, paper or demo")
         parser.add_argument("--symbols", type=comma_list, default=(), metavar="A,B", help="symbols that are followed")
+        start = parser.add_mutually_exclusive_group()
+        start.add_argument("--standby", action="store_true", help="wait for the exchange instead of claiming it")
+        start.add_argument("--take-over", metavar="TOKEN", help="take it from the holder that a refusal has named so")
         parser.add_argument("--error-pattern", type=pattern, metavar="REGEX", help="lines of output that are errors")
         parser.add_argument("--restart", choices=("on-failure",), help="start a program that failed again")
         ready = parser.add_mutually_exclusive_group()
@@ -104,6 +107,8 @@ class Command(BaseCommand):
             admin_email=admin.email if admin else None,
             admin_display_name=admin.get_full_name() if admin else None,
             mode=options["mode"],
+            standby=options["standby"],
+            take_over=options["take_over"] or "",
             symbols=options["symbols"],
             program=program,
             error_pattern=options["error_pattern"],
