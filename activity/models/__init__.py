@@ -2,6 +2,13 @@
 
 from activity.models.archive import ArchiveCursor, ArchivedEntry, ArchiveGap
 from activity.models.exchanges import Exchange, validate_country_codes, validate_object, validate_text_list
+from activity.models.notifications import (
+    Delivery,
+    DeliveryEntry,
+    NotificationChannel,
+    NotificationCursor,
+    validate_kinds,
+)
 from activity.models.people import ApiToken, User, UserManager, validate_time_zone
 
 __all__ = [
@@ -9,10 +16,15 @@ __all__ = [
     "ArchiveCursor",
     "ArchiveGap",
     "ArchivedEntry",
+    "Delivery",
+    "DeliveryEntry",
     "Exchange",
+    "NotificationChannel",
+    "NotificationCursor",
     "User",
     "UserManager",
     "validate_country_codes",
+    "validate_kinds",
     "validate_object",
     "validate_text_list",
     "validate_time_zone",

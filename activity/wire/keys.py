@@ -35,6 +35,11 @@ def standbys_until_key(exchange_id: int) -> str:
     return f"{{{status_key(exchange_id)}}}:standbys:until"
 
 
+def reset_key(run_id: str) -> str:
+    """``registry:reset:{run_id}``: what the watchers agreed to say about a reset of this Redis; lives 5 minutes."""
+    return f"registry:reset:{run_id}"
+
+
 def stream_key(exchange_name: str) -> str:
     """``logs:network:{name}``: the exchange's activity, one Redis Stream. Raises ValueError for what is no name."""
     name = exchange_name.lower()

@@ -1,0 +1,389 @@
+"""Every owner that ends without a release is written down once, in its exchange's stream, however many watchers run.
+
+What counts as a death, in this order:
+
+* its lease ran out while the ownership hash says held: *declare lost*, which one watcher wins;
+* a successor claimed before a watcher saw it: the hash keeps such deaths (``lost:<epoch>``);
+* an older writer, or an owner whose hash was lost with Redis' data: this watcher saw it alive, and its key ran out
+  (a key that goes before its time was deleted, which is how older writers sign off);
+* the key is there but has not changed for 60 s by this watcher's clock: nobody writes it any more.
+
+The notice carries an eventId that every watcher computes alike and is looked for before it is appended. A watcher that
+is killed between two steps leaves ``lost_pending`` or ``lost:<epoch>`` behind, which any watcher finishes.
+
+A death is settled for one heartbeat interval of its owner, so that owners that vanish together are seen together. When
+more than half of the network, and at least three, are missing at once, or Redis is another one than before, or this
+watcher had lost sight of it, nothing is declared for 60 s. Then one entry says that the registry was reset and names
+everybody. Who is back by then has not died; who is not is dead, and is written down like any other.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from activity.recorder.notices import Death, event_of_epoch, event_of_older_writer, reset_fields
+from activity.store.answers import Lost, Unreported
+from activity.store.client import AsyncClient, StoreUnavailable
+from activity.store.once import append_once
+from activity.store.ownership import Ownership
+from activity.store.watch import (
+    Server,
+    Sight,
+    agree_on_reset,
+    find_event,
+    look,
+    newest_state,
+    read_agreed_reset,
+    read_server,
+)
+from activity.wire.entries import EntryId
+from activity.wire.status import read_status
+
+log = logging.getLogger(__name__)
+
+#: Milliseconds by which clocks and reading orders may differ without a notice being missed or a sign-off mistaken.
+_MARGIN_MILLISECONDS: Final = 60_000
+_SIGN_OFF_MILLISECONDS: Final = 1_500
+#: Heartbeats that a writer may miss while its key stays, before it counts as unchanged. 4 x 15 s are the 60 s.
+_UNCHANGED_INTERVALS: Final = 4
+
+Exchanges = Callable[[], Awaitable[Sequence[tuple[int, str]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class DeathOptions:
+    """All in seconds. `settle` None: the owner's own heartbeat interval."""
+
+    period: float = 1.0
+    settle: float | None = None
+    reset_wait: float = 60.0
+    unchanged: float = 60.0
+    many: int = 3
+
+
+@dataclass(slots=True)
+class _Alive:
+    """What this watcher saw last of a status. `*_at` by its own clock, `changed_ms` by Redis'."""
+
+    value: bytes
+    epoch: int
+    interval: int
+    changed_at: float
+    changed_ms: int
+    seen_at: float
+    ttl_ms: int | None
+    told: bool = False
+
+
+@dataclass(slots=True)
+class _Wait:
+    """Nothing is declared before `until`. `certain`: Redis itself changed; else it depends on how many were missing."""
+
+    cause: str
+    certain: bool
+    since_ms: int
+    until: float
+    missing: set[int] = field(default_factory=set)
+
+
+class DeathWatch:
+    """One watcher. `run` is its task; it ends only by being cancelled, or with an error that is a mistake of ours."""
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        exchanges: Exchanges,
+        *,
+        host: str,
+        options: DeathOptions | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`exchanges` gives (id, name) of all exchanges; `host` names this machine in the notice of a reset."""
+        self._client = client
+        self._exchanges = exchanges
+        self._host = host
+        self._options = options or DeathOptions()
+        self._clock = clock
+        self._server: Server | None = None
+        self._alive: dict[int, _Alive] = {}
+        self._wait: _Wait | None = None
+        #: (exchange, epoch) that was missing when a wait ended: it is dead, whoever else is missing.
+        self._judged: set[tuple[int, int]] = set()
+        #: eventIds of reset notices that this watcher knows to be written.
+        self._resets_told: set[str] = set()
+        self._away = False
+        self._names: dict[int, str] = {}
+
+    async def run(self) -> None:
+        """Look once a period, for ever."""
+        while True:
+            try:
+                await self.look()
+            except StoreUnavailable as error:
+                if not self._away:
+                    log.warning("deaths are not watched: %s", error)
+                self._away = True
+            await asyncio.sleep(self._options.period)
+
+    async def look(self) -> None:
+        """Look at everything once and act on it. Raises StoreUnavailable; then the next look goes on."""
+        self._names = dict(await self._exchanges())
+        ids = list(self._names)
+        server = await read_server(self._client)
+        sights = dict(zip(ids, await look(self._client, ids), strict=True))
+        now = self._clock()
+        self._notice_changes(server, now)
+        self._server, self._away = server, False
+        await self._finish_reset(server)
+        await self._finish_pending(sights, server)
+        missing = {i for i, sight in sights.items() if await self._is_missing(i, sight, now, server)}
+        if self._wait is None and self._are_many(missing, sights):
+            self._begin_wait(f"{len(missing)} instances vanished at once", server, now, certain=False)
+        if self._wait is not None:
+            self._wait.missing |= missing
+            self._wait.missing |= {i for i, s in sights.items() if self._fresh_deaths(s)}
+            if now >= self._wait.until:
+                await self._end_wait(self._wait, missing, sights, server)
+        else:
+            await self._declare(missing, sights, server)
+        await self._look_for_unchanged(sights, server, now)
+
+    # --- what was seen ---
+
+    def _notice_changes(self, server: Server, now: float) -> None:
+        before = self._server
+        if before is None:
+            self._begin_wait("this recorder has just started", server, now, certain=False)
+        elif server.run_id != before.run_id:
+            self._begin_wait("Redis was restarted, or another server took over", server, now, certain=True)
+        elif server.replication_id != before.replication_id:
+            self._begin_wait("Redis failed over", server, now, certain=True)
+        elif self._away:
+            log.warning("deaths are watched again")
+            self._begin_wait("this recorder had lost its connection to Redis", server, now, certain=False)
+
+    def _begin_wait(self, cause: str, server: Server, now: float, *, certain: bool) -> None:
+        until = now + self._options.reset_wait
+        if self._wait is not None:  # the reason that weighs more stays, the wait begins anew
+            certain, cause = (True, cause) if certain else (self._wait.certain, self._wait.cause)
+            self._wait.cause, self._wait.certain, self._wait.until = cause, certain, until
+            return
+        self._wait = _Wait(cause, certain, server.now_ms, until)
+        log.info("no death is declared for %g s: %s", self._options.reset_wait, cause)
+
+    def _are_many(self, missing: set[int], sights: dict[int, Sight]) -> bool:
+        missing = {i for i in missing if (i, self._epoch_of(i, sights[i])) not in self._judged}
+        present = sum(sight.value is not None for sight in sights.values())
+        return len(missing) >= self._options.many and len(missing) * 2 > len(missing) + present
+
+    def _epoch_of(self, exchange_id: int, sight: Sight) -> int:
+        known = self._alive.get(exchange_id)
+        return sight.record.epoch or (known.epoch if known else 0)
+
+    async def _is_missing(self, exchange_id: int, sight: Sight, now: float, server: Server) -> bool:
+        """Whether somebody should be there. Keeps what this watcher remembers of the exchange up to date."""
+        known = self._alive.get(exchange_id)
+        if sight.value is not None:
+            if known is None or known.value != sight.value:
+                status = read_status(sight.value).status
+                epoch, interval = (status.epoch or 0, status.interval) if status else (0, 15)
+                known = self._alive[exchange_id] = _Alive(
+                    sight.value, epoch, interval, now, server.now_ms, now, sight.ttl_ms
+                )
+            known.seen_at, known.ttl_ms = now, sight.ttl_ms
+            return False
+        if sight.record.state == "held":
+            return True
+        if known is None:
+            return False
+        if known.epoch and sight.record.epoch >= known.epoch:
+            del self._alive[exchange_id]  # released, declared, or succeeded: the hash tells
+            return False
+        if not known.epoch and await self._signed_off(exchange_id, known, now):
+            del self._alive[exchange_id]
+            return False
+        return True
+
+    async def _signed_off(self, exchange_id: int, known: _Alive, now: float) -> bool:
+        """Whether an older writer has deleted its key, or said that it stopped, instead of letting it run out."""
+        if known.ttl_ms is None or (now - known.seen_at) * 1000 < known.ttl_ms - _SIGN_OFF_MILLISECONDS:
+            return True
+        newest = await newest_state(self._client, self._names[exchange_id])
+        return newest is not None and newest.kind == "state_transition" and newest.state in ("idle", "stopped")
+
+    # --- what is done about it ---
+
+    async def _declare(self, missing: set[int], sights: dict[int, Sight], server: Server) -> None:
+        for exchange_id in sorted(missing):
+            sight, known = sights[exchange_id], self._alive.get(exchange_id)
+            if sight.record.state == "held":
+                if self._settled(exchange_id, sight, server):
+                    await self._declare_lost(exchange_id, sight.record.epoch, server)
+            elif known is not None:
+                gone_ms = known.changed_ms + int((known.seen_at - known.changed_at) * 1000) + (known.ttl_ms or 0)
+                judged = (exchange_id, known.epoch) in self._judged
+                if judged or server.now_ms - gone_ms >= self._settle_ms(known.interval):
+                    why = "its key ran out" if not known.epoch else "its key and its ownership are gone from Redis"
+                    await self._write(self._of_memory(exchange_id, known, gone_ms, server, why))
+                    self._alive.pop(exchange_id, None)
+        for sight in sights.values():
+            for dead in sight.record.unreported:
+                interval = _interval(dead.payload)
+                if server.now_ms - dead.noticed_ms >= self._settle_ms(interval):
+                    await self._write_unreported(sight.record.exchange_id, dead)
+
+    def _settled(self, exchange_id: int, sight: Sight, server: Server) -> bool:
+        if (exchange_id, sight.record.epoch) in self._judged:
+            return True
+        return server.now_ms - sight.record.until_ms >= self._settle_ms(_interval(sight.record.payload))
+
+    def _settle_ms(self, interval: int) -> float:
+        return 1000 * (interval if self._options.settle is None else self._options.settle)
+
+    async def _declare_lost(self, exchange_id: int, epoch: int, server: Server) -> None:
+        ownership = Ownership(self._client, exchange_id)
+        answer = await ownership.declare_lost(epoch)
+        if not isinstance(answer, Lost):
+            log.info("%s is not lost after all: %s", self._names[exchange_id], answer.reason)
+            return
+        death = Death(
+            exchange_id,
+            self._names[exchange_id],
+            event_of_epoch(exchange_id, epoch),
+            epoch,
+            answer.payload,
+            answer.beat_ms,
+            server.now_ms - answer.late_ms,
+            server.now_ms,
+            "its lease ran out",
+        )
+        await self._write(death)
+        await ownership.mark_lost_logged(epoch)
+        self._alive.pop(exchange_id, None)
+        self._judged.discard((exchange_id, epoch))
+
+    async def _finish_pending(self, sights: dict[int, Sight], server: Server) -> None:
+        """What another watcher, or this one before it was killed, has declared and not yet written down."""
+        for exchange_id, sight in sights.items():
+            record = sight.record
+            if record.state == "lost_pending":
+                death = Death(
+                    exchange_id,
+                    self._names[exchange_id],
+                    event_of_epoch(exchange_id, record.epoch),
+                    record.epoch,
+                    record.payload,
+                    record.beat_ms,
+                    record.until_ms,
+                    server.now_ms,
+                    "its lease ran out",
+                )
+                await self._write(death)
+                await Ownership(self._client, exchange_id).mark_lost_logged(record.epoch)
+
+    async def _write_unreported(self, exchange_id: int, dead: Unreported) -> None:
+        death = Death(
+            exchange_id,
+            self._names[exchange_id],
+            event_of_epoch(exchange_id, dead.epoch),
+            dead.epoch,
+            dead.payload,
+            dead.beat_ms,
+            dead.noticed_ms,
+            dead.noticed_ms,
+            "another instance found its place empty and took it",
+        )
+        await self._write(death)
+        await Ownership(self._client, exchange_id).mark_lost_logged(dead.epoch)
+
+    def _of_memory(self, exchange_id: int, known: _Alive, gone_ms: int, server: Server, why: str) -> Death:
+        event = (
+            event_of_epoch(exchange_id, known.epoch) if known.epoch else event_of_older_writer(exchange_id, known.value)
+        )
+        name = self._names[exchange_id]
+        return Death(exchange_id, name, event, known.epoch, known.value, known.changed_ms, gone_ms, server.now_ms, why)
+
+    async def _look_for_unchanged(self, sights: dict[int, Sight], server: Server, now: float) -> None:
+        for exchange_id, known in list(self._alive.items()):
+            limit = max(self._options.unchanged, _UNCHANGED_INTERVALS * known.interval if known.interval > 15 else 0)
+            idle = known.seen_at - known.changed_at
+            present = exchange_id in sights and sights[exchange_id].value is not None
+            if present and self._wait is None and not known.told and idle >= limit:
+                why = f"its status has not changed for {idle:.0f} s, though its key is still there"
+                gone_ms = known.changed_ms + int(limit * 1000)
+                await self._write(self._of_memory(exchange_id, known, gone_ms, server, why))
+                known.told = True
+            elif exchange_id not in self._names:
+                del self._alive[exchange_id]
+
+    async def _write(self, death: Death) -> None:
+        after = EntryId(max(0, death.beat_ms - _MARGIN_MILLISECONDS), 0)
+        found, last = await find_event(self._client, death.exchange_name, death.event_id, after)
+        if found is None:
+            log.warning("%s: %s", death.exchange_name, death.fields()["error"])
+            await append_once(self._client, death.exchange_name, death.fields(), event_id=death.event_id, after=last)
+
+    # --- a registry that was reset ---
+
+    def _fresh_deaths(self, sight: Sight) -> list[Unreported]:
+        """Deaths whose successors came while nothing is declared."""
+        if self._wait is None:
+            return []
+        return [dead for dead in sight.record.unreported if dead.noticed_ms >= self._wait.since_ms]
+
+    async def _end_wait(self, wait: _Wait, missing: set[int], sights: dict[int, Sight], server: Server) -> None:
+        affected = {i for i in wait.missing if i in sights}
+        present = sum(sight.value is not None for i, sight in sights.items() if i not in affected)
+        many = len(affected) >= self._options.many and len(affected) * 2 > len(affected) + present
+        if affected and (wait.certain or many):
+            await self._report_reset(wait.cause, affected - missing, affected & missing, server)
+            for exchange_id in affected - missing:
+                for dead in self._fresh_deaths(sights[exchange_id]):
+                    await Ownership(self._client, exchange_id).mark_lost_logged(dead.epoch)
+        self._judged = {(i, self._epoch_of(i, sights[i])) for i in missing}
+        self._wait = None
+
+    async def _report_reset(self, cause: str, back: set[int], gone: set[int], server: Server) -> None:
+        names = sorted((self._names[i], i) for i in back | gone)
+        name, exchange_id = names[0]
+        fields = reset_fields(
+            exchange_id,
+            name,
+            self._host,
+            cause,
+            sorted(self._names[i] for i in back),
+            sorted(self._names[i] for i in gone),
+        )
+        after = EntryId(max(0, server.now_ms - _MARGIN_MILLISECONDS), 0)
+        proposal = {
+            "eventId": f"reset:{server.run_id}:{server.now_ms}",
+            "exchange": name,
+            "after": str(after),
+            "fields": fields,
+        }
+        await agree_on_reset(self._client, server.run_id, json.dumps(proposal).encode())
+        await self._finish_reset(server)
+
+    async def _finish_reset(self, server: Server) -> None:
+        """Write what the watchers agreed on, if nobody has yet. The one who proposed it may have been killed since."""
+        agreed = await read_agreed_reset(self._client, server.run_id)
+        if agreed is None:
+            return
+        notice = json.loads(agreed)
+        event_id = str(notice["eventId"])
+        if event_id in self._resets_told:
+            return
+        found, last = await find_event(self._client, notice["exchange"], event_id, EntryId.parse(notice["after"]))
+        if found is None:
+            log.warning("%s", notice["fields"]["error"])
+            await append_once(self._client, notice["exchange"], notice["fields"], event_id=event_id, after=last)
+        self._resets_told = {event_id}
+
+
+def _interval(payload: bytes) -> int:
+    status = read_status(payload).status
+    return status.interval if status else 15

@@ -1,0 +1,106 @@
+"""What a watcher of deaths looks at: every exchange's status and ownership, and which Redis it is that answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from activity.store.answers import OwnershipRecord, read_record
+from activity.store.client import AsyncClient, redis_errors
+from activity.wire.entries import EntryId, StreamEntry, read_entry
+from activity.wire.keys import ownership_key, reset_key, status_key, stream_key
+
+#: Exchanges looked at in one round trip.
+_PIPELINE: Final = 500
+#: Entries read in one step while an earlier notice is searched for.
+_STEP: Final = 500
+#: Milliseconds for which what the watchers agreed on about one reset is kept: longer than any of them waits.
+_AGREED_MILLISECONDS: Final = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Which Redis answers, and its clock in milliseconds since 1970."""
+
+    run_id: str
+    replication_id: str
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One exchange: the status' value (None: gone), the milliseconds that it has left (None: no TTL), the hash."""
+
+    value: bytes | None
+    ttl_ms: int | None
+    record: OwnershipRecord
+
+
+async def read_server(client: AsyncClient) -> Server:
+    """Ask the server who it is. Raises StoreUnavailable."""
+    with redis_errors():
+        pipeline: Any = client.pipeline(transaction=False)
+        server, replication, clock = await pipeline.info("server").info("replication").time().execute()
+    return Server(str(server["run_id"]), str(replication["master_replid"]), clock[0] * 1000 + clock[1] // 1000)
+
+
+async def look(client: AsyncClient, exchange_ids: Sequence[int]) -> list[Sight]:
+    """Each exchange as it is now, in the given order. Raises StoreUnavailable."""
+    sights: list[Sight] = []
+    for start in range(0, len(exchange_ids), _PIPELINE):
+        part = exchange_ids[start : start + _PIPELINE]
+        pipeline: Any = client.pipeline(transaction=False)
+        for exchange_id in part:
+            key = status_key(exchange_id)
+            pipeline.get(key).pttl(key).hgetall(ownership_key(exchange_id))
+        with redis_errors():
+            found = await pipeline.execute()
+        for place, exchange_id in enumerate(part):
+            value, ttl, fields = found[3 * place : 3 * place + 3]
+            alive = value is not None and ttl != -2  # -2: it ran out between the two commands
+            sights.append(
+                Sight(value if alive else None, ttl if alive and ttl >= 0 else None, read_record(exchange_id, fields))
+            )
+    return sights
+
+
+async def agree_on_reset(client: AsyncClient, run_id: str, proposal: bytes) -> bytes:
+    """What all watchers say of this server's reset: the first proposal within 5 minutes. Raises StoreUnavailable."""
+    key = reset_key(run_id)
+    with redis_errors():
+        await client.set(key, proposal, nx=True, px=_AGREED_MILLISECONDS)
+        agreed: Any = await client.get(key)
+    return agreed or proposal
+
+
+async def read_agreed_reset(client: AsyncClient, run_id: str) -> bytes | None:
+    """What was agreed on, None where nothing was lately. Raises StoreUnavailable."""
+    with redis_errors():
+        agreed: Any = await client.get(reset_key(run_id))
+    return bytes(agreed) if agreed is not None else None
+
+
+async def find_event(
+    client: AsyncClient, exchange_name: str, event_id: str, after: EntryId
+) -> tuple[EntryId | None, EntryId]:
+    """The entry with this eventId after an id, if there is one, and the last id looked at. Raises StoreUnavailable.
+
+    Looks in small steps from here, where `append_once` looks inside a script that holds up everybody: what has been
+    looked at need not be looked at there again.
+    """
+    wanted = event_id.encode()
+    while True:
+        with redis_errors():
+            rows: Any = await client.xrange(stream_key(exchange_name), min=f"({after}", count=_STEP)
+        for entry_id, pairs in rows:
+            after = EntryId.parse(entry_id.decode("ascii"))
+            if any(pairs[at] == b"eventId" and pairs[at + 1] == wanted for at in range(0, len(pairs) - 1, 2)):
+                return after, after
+        if len(rows) < _STEP:
+            return None, after
+
+
+async def newest_state(client: AsyncClient, exchange_name: str) -> StreamEntry | None:
+    """The newest of the last 100 entries that tells a state. Raises StoreUnavailable."""
+    with redis_errors():
+        rows: Any = await client.xrevrange(stream_key(exchange_name), count=100)
+    return next((entry for row in rows if (entry := read_entry(row[0], row[1])).state), None)
