@@ -14,10 +14,11 @@ from ninja import Field, NinjaAPI, Query, Schema
 from ninja.errors import AuthenticationError, ValidationError
 
 from activity.access import visible_exchanges
+from activity.history import read_instances, read_page
 from activity.identity import Credentials, user_of_token
 from activity.models import Exchange, User
 from activity.store.client import StoreUnavailable, pages_client
-from activity.store.history import InstanceView, read_instances, read_page
+from activity.store.history import InstanceView
 from activity.wire.entries import StreamEntry
 from perseus_admin.config import settings
 

@@ -1,7 +1,7 @@
 """The pages. Plain synchronous views: they run in threads, so that rendering never holds up the loop of the feed.
 
-What a page shows of Redis is read here and through store.history alone. The ids from which the page's socket goes on
-are read before the entries: an entry that arrives in between is sent once more and recognised, never missed.
+What a page shows of Redis and the archive is read here and through history.py alone. The ids from which the page's
+socket goes on are read before the entries: an entry that arrives in between is sent once more, never missed.
 """
 
 import json
@@ -17,10 +17,11 @@ from django.views.decorators.http import require_safe
 
 from activity.access import visible_exchanges
 from activity.cards import Card, blank_card, card_of, unknown_card, verdict_of
+from activity.history import ArchiveAway, read_entry_at, read_instances, read_newest_ids, read_page
 from activity.models import Exchange
 from activity.rows import KINDS, Row, row_of
 from activity.store.client import StoreUnavailable, name_of, pages_client
-from activity.store.history import HistoryPage, InstanceView, read_entry_at, read_instances, read_newest_ids, read_page
+from activity.store.history import HistoryPage, InstanceView
 from activity.text import milliseconds
 from activity.wire.entries import EntryId
 from activity.wire.keys import stream_key
@@ -178,10 +179,12 @@ def entry(request: HttpRequest, name: str, entry_id: str) -> HttpResponse:
         found = read_entry_at(pages_client(config.settings().redis), name, wanted)
     except ValueError as error:
         return refusal(request, 404, "There is no such entry", f"{error}.")
+    except ArchiveAway as error:
+        return refusal(request, 503, "The database cannot be reached", f"{error}. Redis no longer holds the entry.")
     except StoreUnavailable as error:
         return refusal(request, 503, "Redis cannot be reached", f"{error}. The entry is read from there.")
     if found is None:
-        words = f"{name} holds no entry {wanted}. Entries are kept for 90 days."
+        words = f"Neither the stream of {name} nor the archive holds an entry {wanted}."
         return refusal(request, 404, "There is no such entry", words)
     response = JsonResponse(found.to_json(), json_dumps_params={"ensure_ascii": False})
     response["Content-Disposition"] = f'attachment; filename="{name}-{wanted}.json"'

@@ -10,14 +10,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from channels.db import database_sync_to_async
+
+from activity.history import ArchiveAway, read_last_known
 from activity.store.client import StoreUnavailable, SyncClient
-from activity.store.history import RawStatus, read_last_known, read_raw_statuses
+from activity.store.history import RawStatus, read_raw_statuses
 from activity.wire.entries import StreamEntry
 from activity.wire.frames import Status, Store, encode_json
 from activity.wire.status import read_status
 
 log = logging.getLogger(__name__)
 
+#: In a thread of its own: the one thread that Django's synchronous code shares may be busy with a page.
+_read_last_known: Final = database_sync_to_async(read_last_known, thread_sensitive=False)
 #: Seconds between two looks at all keys: a key that expires is told within the TTL and a second.
 PERIOD_SECONDS: Final = 0.5
 
@@ -75,6 +80,8 @@ class Board:
         self._wanted: dict[Subscription, Mapping[str, int]] = {}
         self._wakers: set[asyncio.Event] = set()
         self._stale: set[str] = set()
+        #: Exchanges whose last known state waits for the database, so that it is said once.
+        self._unasked: set[str] = set()
         self._poke = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._changes = 0
@@ -159,7 +166,7 @@ class Board:
             offline = raw.value is None
             if known is not None and known.raw.value == raw.value and not (offline and name in stale):
                 continue
-            last_known = (await asyncio.to_thread(read_last_known, self._client, name))[0] if offline else None
+            last_known = await self._last_known(name) if offline else None
             if offline and known is not None and known.raw.value is None and known.last_known == last_known:
                 continue
             self._changes += 1
@@ -168,6 +175,20 @@ class Board:
         for name in [name for name in self.known if name not in wanted]:
             del self.known[name]
         return changed
+
+    async def _last_known(self, name: str) -> StreamEntry | None:
+        try:
+            last_known = (await _read_last_known(self._client, name))[0]
+            self._unasked.discard(name)
+            return last_known
+        except ArchiveAway as error:
+            # The stream tells nothing and the archive cannot be asked: what was known stays, and it is asked again.
+            if name not in self._unasked:
+                log.warning("the last known state of %s has to wait: %s", name, error)
+            self._unasked.add(name)
+            self._stale.add(name)
+            known = self.known.get(name)
+            return known.last_known if known else None
 
     def _encode(self, exchange: str, known: _Known, now: float) -> str:
         raw = known.raw

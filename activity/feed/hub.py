@@ -10,12 +10,14 @@ from bisect import bisect_right
 from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import orjson
 
+from activity.feed.reading import read_behind
 from activity.store.client import AsyncClient, StoreUnavailable, async_client, blocking_client
-from activity.store.stream import START, last_generated_id, read_range, resume_from, wait_for_entries
+from activity.store.stream import START, last_generated_id, wait_for_entries
 from activity.wire.entries import EntryId, StreamEntry
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,19 @@ class Batch(NamedTuple):
     text: str
     last: EntryId
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Backfill:
+    """What a viewer gets that no ring reaches: a frame, or entries that are missing, or nothing; and where it goes on.
+
+    `whole`: from that cursor on the stream holds everything, so that a ring that covers it may be trusted.
+    """
+
+    cursor: EntryId
+    batch: Batch | None
+    gap: tuple[EntryId, EntryId | None] | None
+    whole: bool
 
 
 class TailFailed(Exception):
@@ -221,25 +236,21 @@ class Hub:
         """The exchanges that somebody watches."""
         return frozenset(self._tails)
 
-    async def resume(self, tail: Tail, cursor: EntryId) -> tuple[EntryId, EntryId | None, bool]:
-        """Where a viewer with this cursor goes on: (cursor, first entry held, whether entries are missing between)."""
-        if tail.covers(cursor) and cursor == tail.last:
-            return cursor, None, False
-        found = await resume_from(self.client, tail.exchange, cursor)
-        return found.cursor, found.first, found.gap
-
-    async def backfill(self, tail: Tail, cursor: EntryId) -> Batch | None:
-        """The next frame after a cursor that the tail no longer covers, from Redis. Raises StoreUnavailable."""
-        entries = await read_range(self.client, tail.exchange, cursor, BATCH_ENTRIES)
+    async def backfill(self, tail: Tail, cursor: EntryId) -> Backfill:
+        """The next frame behind a cursor, from the archive or the stream. Raises StoreUnavailable, ArchiveAway."""
+        found = await read_behind(self.client, tail.exchange, cursor, BATCH_ENTRIES)
         taken: list[str] = []
         size = 0
-        for entry in entries:
+        for entry in found.entries:
             encoded = encode_entry(entry)
             size += len(encoded)
             if taken and size > BATCH_BYTES:
                 break
             taken.append(encoded)
-        return encode_batch(tail.exchange, entries[len(taken) - 1].id, taken) if taken else None
+        if not taken:
+            return Backfill(found.cursor, None, found.gap, found.whole)
+        batch = encode_batch(tail.exchange, found.entries[len(taken) - 1].id, taken)
+        return Backfill(batch.last, batch, None, found.whole)
 
     async def close(self) -> None:
         """End every tail and connection."""

@@ -4,6 +4,7 @@ A viewer that falls behind is not fed from memory: its cursor stands still until
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,10 +14,13 @@ from typing import Final
 
 from activity.feed.board import Board
 from activity.feed.hub import RETRY_SECONDS, Batch, Hub, Tail
+from activity.history import ArchiveAway
 from activity.store.client import StoreUnavailable
 from activity.store.stream import START
 from activity.wire.entries import EntryId
 from activity.wire.frames import STALL_SECONDS, WINDOW_BYTES, Gap
+
+log = logging.getLogger(__name__)
 
 Send = Callable[[str], Awaitable[None]]
 
@@ -36,6 +40,10 @@ class _Place:
     stack: AsyncExitStack
     cursor: EntryId
     generation: int
+    #: The cursor is the client's own: whether the stream still holds what follows has to be asked first.
+    unproven: bool
+    #: Earliest moment of the next look into an archive that could not be read.
+    retry_at: float = 0.0
     #: Frames sent and not yet acknowledged: last id and bytes. Bounded by the window, which counts all exchanges.
     unacknowledged: deque[tuple[EntryId, int]] = field(default_factory=deque)
 
@@ -118,6 +126,7 @@ class Viewer:
         for exchange, place in self._places.items():
             if place.generation != place.tail.generation:
                 place.generation = place.tail.generation
+                place.unproven = False
                 await self._say_gap(exchange, place.cursor, None)
                 place.cursor = START
 
@@ -125,15 +134,11 @@ class Viewer:
         async with AsyncExitStack() as stack:
             tail = await stack.enter_async_context(self._hub.watch(exchange, self._waker))
             asked = self._after.get(exchange)
-            if asked is None:
-                cursor = tail.last
-            else:
-                cursor, first, gap = await self._hub.resume(tail, asked)
-                if gap:
-                    await self._say_gap(exchange, asked, first)
+            unproven = asked is not None and not (START < asked <= tail.last and tail.covers(asked))
+            cursor = tail.last if asked is None else asked
             # Only now: a Redis that goes away half-way leaves the cursor for the next try.
             self._after.pop(exchange, None)
-            self._places[exchange] = _Place(tail, stack.pop_all(), cursor, tail.generation)
+            self._places[exchange] = _Place(tail, stack.pop_all(), cursor, tail.generation, unproven)
 
     async def _say_gap(self, exchange: str, after: EntryId, first: EntryId | None) -> None:
         gap = Gap(exchange=exchange, after=str(after), first=str(first) if first else None)
@@ -145,16 +150,31 @@ class Viewer:
         for place in self._places.values():
             if self._outstanding >= WINDOW_BYTES:
                 return False  # an acknowledgement wakes us
+            had = place.cursor
             batch = await self._next(place)
             if batch is not None:
                 place.cursor = batch.last
                 place.unacknowledged.append((batch.last, batch.size))
                 self._outstanding += batch.size
                 await self._send(batch.text)
-                more = True
+            more = more or place.cursor != had
         return more
 
     async def _next(self, place: _Place) -> Batch | None:
-        if place.tail.covers(place.cursor):
+        """The place's next frame. Moves its cursor over what nobody has, and says so."""
+        if not place.unproven and place.tail.covers(place.cursor):
             return place.tail.batch_after(place.cursor)
-        return await self._hub.backfill(place.tail, place.cursor)
+        if time.monotonic() < place.retry_at:
+            return None
+        try:
+            found = await self._hub.backfill(place.tail, place.cursor)
+        except ArchiveAway as error:
+            # Whether entries are missing cannot be said now, so nothing is said; the other exchanges go on.
+            log.warning("feed of %s waits: %s", place.tail.exchange, error)
+            place.retry_at = time.monotonic() + _LOOK_SECONDS
+            return None
+        if found.gap is not None:
+            await self._say_gap(place.tail.exchange, *found.gap)
+        place.unproven = not found.whole
+        place.cursor = found.cursor if found.batch is None else place.cursor
+        return found.batch

@@ -5,7 +5,7 @@ All functions raise StoreUnavailable on Redis trouble.
 """
 
 import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -15,9 +15,11 @@ from activity.wire.keys import status_key, stream_key
 from activity.wire.status import StatusReading, read_status
 
 #: Entries fetched per exchange in one step while looking for a certain kind.
-_STEP: Final = 100
+STEP: Final = 100
 #: One page looks at no more entries than this before it hands back what it has, with a cursor that goes on.
 _SCAN_LIMIT: Final = 10_000
+#: The largest id that there can be: from here, everything is older.
+TOP: Final = EntryId((1 << 64) - 1, (1 << 64) - 1)
 #: Statuses fetched in one round trip.
 _PIPELINE: Final = 500
 
@@ -90,50 +92,59 @@ def read_raw_statuses(client: SyncClient, exchange_ids: Sequence[int]) -> list[R
     return found
 
 
-def _rows(client: SyncClient, name: str, newest: str, count: int) -> list[StreamEntry]:
-    with redis_errors():
-        rows: Any = client.xrevrange(stream_key(name), max=newest, count=count)
-    return [read_entry(row[0], row[1]) for row in rows]
-
-
-def _before(entry_id: EntryId) -> str | None:
-    """The largest id below an id, as XREVRANGE's inclusive start; None below the first."""
+def before(entry_id: EntryId) -> EntryId | None:
+    """The largest id below an id; None below the first."""
     milliseconds, sequence = entry_id
     if sequence:
-        return f"{milliseconds}-{sequence - 1}"
-    return f"{milliseconds - 1}-{(1 << 64) - 1}" if milliseconds else None
+        return EntryId(milliseconds, sequence - 1)
+    return EntryId(milliseconds - 1, TOP.sequence) if milliseconds else None
 
 
-def _newest_first(client: SyncClient, name: str, newest: str | None, step: int) -> Iterator[StreamEntry]:
-    while newest is not None:
-        rows = _rows(client, name, newest, step)
-        yield from rows
-        newest = _before(rows[-1].id) if len(rows) == step else None
+def newest_first(client: SyncClient, name: str, upto: EntryId | None, step: int = STEP) -> Iterator[StreamEntry]:
+    """What the stream holds, from an id (inclusive) downwards, fetched in steps as it is asked for."""
+    while upto is not None:
+        with redis_errors():
+            rows: Any = client.xrevrange(stream_key(name), max=str(upto), count=step)
+        entries = [read_entry(row[0], row[1]) for row in rows]
+        yield from entries
+        upto = before(entries[-1].id) if len(entries) == step else None
 
 
-def read_last_known(client: SyncClient, name: str) -> tuple[StreamEntry | None, StreamEntry | None]:
-    """The newest entry that tells the exchange's state, and the newest error before or at the first 100 entries."""
+LastKnown = tuple[StreamEntry | None, StreamEntry | None]
+
+
+def last_known_of(entries: Iterator[StreamEntry]) -> LastKnown:
+    """Of entries newest first: the first that tells a state, and the first error before or among the first 100."""
     known: StreamEntry | None = None
     error: StreamEntry | None = None
-    for looked_at, entry in enumerate(_newest_first(client, name, "+", _STEP), start=1):
+    for looked_at, entry in enumerate(entries, start=1):
         known = known or (entry if entry.state else None)
         error = error or (entry if entry.kind == "error" else None)
-        if known and (error or looked_at >= _STEP):
+        if known and (error or looked_at >= STEP):
             break
         if looked_at >= _SCAN_LIMIT:
             break
     return known, error
 
 
-def read_instances(client: SyncClient, exchanges: Sequence[tuple[int, str]]) -> list[InstanceView]:
-    """Every given (id, name), online or not, in the given order."""
+def read_last_known(client: SyncClient, name: str) -> LastKnown:
+    """The newest entry that tells the exchange's state, and the newest error before or at the first 100 entries."""
+    return last_known_of(newest_first(client, name, TOP))
+
+
+def read_instances(
+    client: SyncClient,
+    exchanges: Sequence[tuple[int, str]],
+    last_known: Callable[[SyncClient, str], LastKnown] = read_last_known,
+) -> list[InstanceView]:
+    """Every given (id, name), online or not, in the given order. `last_known` is asked for those that are offline."""
     views = []
     statuses = read_raw_statuses(client, [exchange_id for exchange_id, _ in exchanges])
     for (exchange_id, name), raw in zip(exchanges, statuses, strict=True):
         if raw.value is not None:
             views.append(InstanceView(exchange_id, name, read_status(raw.value), raw.ttl_ms))
         else:
-            known, error = read_last_known(client, name)
+            known, error = last_known(client, name)
             views.append(InstanceView(exchange_id, name, None, last_known=known, last_error=error))
     return views
 
@@ -158,6 +169,48 @@ def read_entry_at(client: SyncClient, name: str, entry_id: EntryId) -> StreamEnt
     return read_entry(rows[0][0], rows[0][1]) if rows else None
 
 
+#: Entries of one exchange (by name) from an id (inclusive) downwards.
+Source = Callable[[str, EntryId], Iterator[StreamEntry]]
+
+
+class Unknown(Exception):
+    """Raised by a source: there may be older entries, and nobody can say now."""
+
+
+def collect(names: Sequence[str], source: Source, *, count: int, cursor: str | None, event: str | None) -> HistoryPage:
+    """One page over the sources of all exchanges; `read_page` says what it is.
+
+    Where a source ends with `Unknown` the page ends, too, with a cursor that goes on there.
+    """
+    position = Position.parse(cursor) if cursor is not None else None
+    entries: list[tuple[str, StreamEntry]] = []
+    last = position
+
+    def rows(name: str) -> Iterator[tuple[int, int, str, StreamEntry]]:
+        upto: EntryId | None = TOP
+        if position is not None:
+            # Entries of one id are ordered by name: names after the cursor's still have theirs to show.
+            upto = position.entry_id if name > position.exchange else before(position.entry_id)
+        if upto is not None:
+            for entry in source(name, upto):
+                yield -entry.id.milliseconds, -entry.id.sequence, name, entry
+
+    ordered = sorted(set(names))
+    try:
+        merged = heapq.merge(*(rows(name) for name in ordered), key=lambda row: row[:3])
+        for looked_at, (_, _, name, entry) in enumerate(merged, start=1):
+            if len(entries) == count:
+                return HistoryPage(entries, str(last))
+            last = Position(entry.id, name)
+            if event is None or entry.fields.get("event") == event:
+                entries.append((name, entry))
+            if looked_at >= _SCAN_LIMIT:
+                return HistoryPage(entries, str(last))
+    except Unknown:
+        return HistoryPage(entries, str(last or Position(TOP, ordered[-1])))
+    return HistoryPage(entries, None)
+
+
 def read_page(
     client: SyncClient, names: Sequence[str], *, count: int, cursor: str | None = None, event: str | None = None
 ) -> HistoryPage:
@@ -166,26 +219,7 @@ def read_page(
     `event` keeps entries whose event field is exactly that. A page may come back short, even empty, with a cursor: it
     looks at 10,000 entries at the most. Raises ValueError for a malformed cursor.
     """
-    position = Position.parse(cursor) if cursor is not None else None
-    step = min(count + 1, _STEP)
-
-    def source(name: str) -> Iterator[tuple[int, int, str, StreamEntry]]:
-        newest: str | None = "+"
-        if position is not None:
-            # Entries of one id are ordered by name: names after the cursor's still have theirs to show.
-            newest = str(position.entry_id) if name > position.exchange else _before(position.entry_id)
-        for entry in _newest_first(client, name, newest, step):
-            yield -entry.id.milliseconds, -entry.id.sequence, name, entry
-
-    entries: list[tuple[str, StreamEntry]] = []
-    last: Position | None = None
-    merged = heapq.merge(*(source(name) for name in sorted(set(names))), key=lambda row: row[:3])
-    for looked_at, (_, _, name, entry) in enumerate(merged, start=1):
-        if len(entries) == count:
-            return HistoryPage(entries, str(last))
-        last = Position(entry.id, name)
-        if event is None or entry.fields.get("event") == event:
-            entries.append((name, entry))
-        if looked_at >= _SCAN_LIMIT:
-            return HistoryPage(entries, str(last))
-    return HistoryPage(entries, None)
+    step = min(count + 1, STEP)
+    return collect(
+        names, lambda name, upto: newest_first(client, name, upto, step), count=count, cursor=cursor, event=event
+    )

@@ -16,6 +16,9 @@ from activity.wire.entries import EntryId
 from tests.feed.sockets import write_entries
 from tests.servers import RedisServer
 
+#: The board asks the archive for what is last known of an exchange that is offline.
+pytestmark = pytest.mark.django_db(transaction=True)
+
 
 @pytest.fixture
 async def feed(redis_url: str) -> AsyncIterator[Feed]:
