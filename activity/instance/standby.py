@@ -49,6 +49,7 @@ class _Standby:
         self._since = now_timestamp()
         self._beat_at = 0.0
         self._free_at = 0.0
+        self._held_until = 0.0
         self._said = ""
 
     @property
@@ -68,15 +69,30 @@ class _Standby:
                 self._beat_at = boottime() + self._config.heartbeat_seconds
             looked_at = boottime()
             busy = await read_holder(self._lease, self._config.exchange_id)
-            if busy is None:
-                self._free_at = looked_at
-            if busy is None or self._is_ours(busy):
+            if busy is not None and not self._is_ours(busy):
+                self._held_until = looked_at + max(0, busy.ttl_ms) / 1000
+            else:
+                if busy is None:
+                    self._free_at = looked_at
+                    if await self._went_early(looked_at):
+                        return None
                 return await self._try()
             holder = read_status(busy.holder).status
             self._say(f"waiting, held by instance {holder.instanceId if holder else 'whose status cannot be read'}")
         except StoreUnavailable as error:
             self._say(f"Redis cannot be asked, trying again: {error}")
         return None
+
+    async def _went_early(self, now: float) -> bool:
+        """Whether the key went before the time that it was seen to have, without a release.
+
+        A Redis that has forgotten everything (FLUSHALL, a restart without AOF) forgets the owner's time too. The owner
+        still works, and will claim anew: the standby remembers.
+        """
+        if now >= self._held_until or (await self._ownership.record()).state == "released":
+            return False
+        self._say("the key went before its time: its owner may still be at work")
+        return True
 
     def _is_ours(self, busy: Busy) -> bool:
         """Whether a claim of ours has succeeded whose reply was lost."""

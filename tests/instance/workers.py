@@ -66,7 +66,7 @@ class Workers:
         self.redis_url = redis_url
         self._workers: list[Worker] = []
 
-    def start(self, *program: str, **options: Any) -> Worker:
+    def start(self, *program: str, module: str = "tests.instance.agent_process", **options: Any) -> Worker:
         """The agent as a process, with fields of WorkerConfig."""
         config = {
             "exchange_id": EXCHANGE_ID,
@@ -77,7 +77,7 @@ class Workers:
             "program": program,
             **options,
         }
-        return self._run([PYTHON, "-m", "tests.instance.agent_process", json.dumps(config)], {})
+        return self._run([PYTHON, "-m", module, json.dumps(config)], {})
 
     def manage(self, *arguments: str, **environment: str) -> Worker:
         """`manage.py worker` with these arguments, in the environment of a data folder that `prepare` made."""
