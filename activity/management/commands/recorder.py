@@ -1,6 +1,7 @@
 """`manage.py recorder`: the permanent record of every exchange's activity. See docs/recorder.md."""
 
 import asyncio
+import functools
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -9,6 +10,7 @@ from django.db import connections
 from activity.recorder.archive import Archive
 from activity.recorder.database import limit_waiting
 from activity.recorder.exits import ExitCode
+from activity.recorder.jobs import send_notifications, watch_deaths
 from activity.recorder.service import Job, serve
 from activity.schema.drift import require_current_schema
 from perseus_admin.config import settings
@@ -31,6 +33,10 @@ class Command(BaseCommand):
         connections.close_all()  # the jobs bring connections of their own
         archive = Archive(settings().redis, once=once)
         jobs = [Job("archive", archive.run, may_end=once)]
+        if not once:
+            environment = settings()
+            deaths = functools.partial(watch_deaths, environment.redis, hostname=environment.hostname)
+            jobs += [Job("deaths", deaths), Job("notifications", send_notifications)]
         code = asyncio.run(serve(jobs))
         if archive.behind:
             raise CommandError(f"Not caught up: {archive.behind}", returncode=int(ExitCode.BEHIND))
