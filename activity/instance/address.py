@@ -5,6 +5,7 @@ import http.client
 import ipaddress
 import re
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from typing import Final
@@ -24,8 +25,12 @@ def _ask(url: str) -> str:
     if urlsplit(url).scheme not in ("http", "https"):
         raise ValueError("not an http or https URL")
     request = urllib.request.Request(url, headers={"User-Agent": "perseus", "Accept": "text/plain"})  # noqa: S310
-    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 (the scheme is checked)
-        data: bytes = answer.read(_LONGEST_ANSWER)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310 (the scheme is checked)
+            data: bytes = answer.read(_LONGEST_ANSWER)
+    except urllib.error.HTTPError as error:
+        error.close()  # it carries the open connection
+        raise
     return data.decode("ascii", errors="replace").strip()
 
 

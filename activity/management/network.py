@@ -21,7 +21,7 @@ from perseus_admin.config import BASE_DIR, Settings
 #: The loopback interface only: whoever wants others to reach it puts a proxy with TLS before it.
 HOST: Final = "127.0.0.1"
 #: Everything that will speak, for the width of the column.
-NAMES: Final = ("up", "database", "redis", "web", *(part.name for part in PARTS))
+NAMES: Final = ("up", "database", "redis", "web", "recorder", *(part.name for part in PARTS))
 
 #: Seconds for the steps of the start. Redis reads its whole history, so it gets long.
 DATABASE_SECONDS: Final = 120.0
@@ -29,6 +29,9 @@ REDIS_SECONDS: Final = 300.0
 WEB_SECONDS: Final = 120.0
 #: A step that takes longer says so this often.
 PROGRESS_SECONDS: Final = 5.0
+#: Seconds before a recorder that ended by itself is started again: doubled each time, up to the longest.
+FIRST_PAUSE: Final = 1.0
+LONGEST_PAUSE: Final = 60.0
 #: Seconds between SIGTERM and SIGKILL; their sum leaves room for the killing within the 10 s that Ctrl-C may take.
 WORKERS_GRACE: Final = 4.0
 WEB_GRACE: Final = 2.0
@@ -59,6 +62,9 @@ class Network:
         self._wants_demo = demo
         self._redis: Child | None = None
         self._web: Child | None = None
+        self._recorder: Child | None = None
+        self._recorder_at: float | None = None
+        self._recorder_pause = FIRST_PAUSE
         self._demo: Demo | None = None
         self._admin_is_new = False
 
@@ -84,6 +90,7 @@ class Network:
         if self._embedded is not None:
             self._start_redis(self._embedded)
         self._start_web()
+        self._start_recorder()
         self._welcome()
         if self._wants_demo:
             self._runner.say("starting four demo instances; they are no real traders, and say mode demo on their cards")
@@ -150,11 +157,18 @@ class Network:
         self._wait("the page", self._page_answers, seconds=WEB_SECONDS)
         self._done("web", start)
 
+    def _start_recorder(self) -> None:
+        # Nobody waits for it: what comes before it is ready stands in the streams, from which it catches up.
+        self._recorder_at = None
+        self._recorder = self._runner.start("recorder", [sys.executable, "manage.py", "recorder"], folder=BASE_DIR)
+
     def _page_answers(self) -> bool | None:
         connection = http.client.HTTPConnection(HOST, self._port, timeout=5)
         try:
             connection.request("GET", "/sign-in/", headers={"Host": self._host()})
-            status = connection.getresponse().status
+            answer = connection.getresponse()
+            answer.read()
+            status = answer.status
         except (OSError, http.client.HTTPException):
             return None
         finally:
@@ -197,16 +211,29 @@ class Network:
         while True:
             if self._demo is not None:
                 self._demo.tick()
+            if self._recorder_at is not None and time.monotonic() >= self._recorder_at:
+                self._start_recorder()
             self._turn(0.5)
 
     def _turn(self, seconds: float) -> None:
         for child in self._runner.turn(seconds):
             if self._demo is not None:
                 self._demo.ended(child)
+            if child is self._recorder:
+                self._recorder_ended(child)
         self._runner.check()
         for needed in (self._redis, self._web):
             if needed is not None and needed.returncode is not None:
                 raise Failed(f"{needed.name} has {needed.ending}, and nothing works without it")
+
+    def _recorder_ended(self, child: Child) -> None:
+        """Nothing else stands still without it, and nothing is lost meanwhile, so it is started again."""
+        now = time.monotonic()
+        if now - child.started > LONGEST_PAUSE:
+            self._recorder_pause = FIRST_PAUSE
+        self._recorder, self._recorder_at = None, now + self._recorder_pause
+        self._runner.say(f"recorder has {child.ending}; again in {self._recorder_pause:g} s, it then catches up")
+        self._recorder_pause = min(2 * self._recorder_pause, LONGEST_PAUSE)
 
     def _wait(self, what: str, condition: Callable[[], T | None], *, seconds: float) -> T:
         start = time.monotonic()
@@ -231,7 +258,7 @@ class Network:
     def _end(self) -> None:
         if self._demo is not None:
             self._runner.end(self._demo.children, WORKERS_GRACE)
-        self._runner.end([self._web] if self._web else [], WEB_GRACE)
+        self._runner.end([child for child in (self._web, self._recorder) if child], WEB_GRACE)
         self._runner.end([self._redis] if self._redis else [], REDIS_GRACE)
 
 

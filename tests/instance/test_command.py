@@ -186,7 +186,9 @@ def test_a_real_program_that_does_not_speak_sd_notify_goes_through_all_states(
 def _get_missing_page(port: int) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request("GET", "/nothing")
-    assert connection.getresponse().status == 404
+    answer = connection.getresponse()
+    answer.read()
+    assert answer.status == 404
     connection.close()
 
 
