@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from redis.exceptions import ResponseError
@@ -39,13 +38,6 @@ def _entries(rows: list[Any]) -> list[StreamEntry]:
     return [read_entry(row[0], row[1]) for row in rows]
 
 
-async def read_range(client: AsyncClient, exchange_name: str, cursor: EntryId, count: int) -> list[StreamEntry]:
-    """Up to `count` entries after the cursor, oldest first. Raises StoreUnavailable."""
-    with redis_errors():
-        rows: Any = await client.xrange(stream_key(exchange_name), min=after(cursor), count=count)
-    return _entries(rows)
-
-
 async def wait_for_entries(client: AsyncClient, exchange_name: str, cursor: EntryId, count: int) -> list[StreamEntry]:
     """Wait up to 4 s for entries after the cursor; an empty list when none came. Needs a blocking client.
 
@@ -68,51 +60,11 @@ async def last_generated_id(client: AsyncClient, exchange_name: str) -> EntryId:
     return EntryId.parse(info["last-generated-id"].decode("ascii"))
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """How a reader may go on from a cursor: from `cursor`, after saying that entries are missing where `gap`.
-
-    `first` is the first entry that is still held, None while the stream holds none.
-    """
-
-    cursor: EntryId
-    gap: bool
-    first: EntryId | None
-
-
-async def resume_from(client: AsyncClient, exchange_name: str, cursor: EntryId) -> Resume:
-    """Decide whether a reader that has seen `cursor` would miss anything (RELIABILITY, section 2).
-
-    * the entry is still there: exact;
-    * it is newer than the last id given out: the stream was recreated, so everything in it is unseen;
-    * it is gone and the first entry is newer: trimmed, entries may be missing;
-    * it is gone and older entries still stand: it was deleted alone, nothing after it is missing.
-    """
-    if cursor == START:
-        return Resume(START, gap=False, first=None)
-    key = stream_key(exchange_name)
-    with redis_errors():
-        if await client.xrange(key, min=str(cursor), max=str(cursor), count=1):
-            return Resume(cursor, gap=False, first=None)
-        rows: Any = await client.xrange(key, count=1)
-    first = EntryId.parse(rows[0][0].decode("ascii")) if rows else None
-    newest = await last_generated_id(client, exchange_name)
-    if cursor > newest:
-        return Resume(START, gap=True, first=first)
-    if first is None or first > cursor:
-        # Nothing was given out after the cursor: what it points at was the newest entry, and nothing is missing.
-        return Resume(cursor, gap=newest > cursor, first=first)
-    return Resume(cursor, gap=False, first=first)
-
-
 __all__ = [
     "START",
-    "Resume",
     "StoreUnavailable",
     "after",
     "append",
     "last_generated_id",
-    "read_range",
-    "resume_from",
     "wait_for_entries",
 ]

@@ -43,7 +43,7 @@ def test_sigkill_leaves_nothing_behind_and_the_next_start_finds_its_data(folder:
         run.ready()
         with run.client() as client:
             client.set("a", "kept")
-        assert len(processes_of(folder)) == 3  # up, redis, web
+        assert len(processes_of(folder)) == 4  # up, redis, web, recorder
         run.send(signal.SIGKILL)
         run.wait(10)
         eventually(lambda: gone(run), within=10)
@@ -62,3 +62,13 @@ def test_a_process_that_all_need_takes_everything_with_it(folder: Path, program:
         assert run.wait(20) == 1
         assert run.said(f"{name} has ended by SIGKILL")
         assert gone(run)
+
+
+def test_a_recorder_that_is_killed_comes_back_and_everything_else_stays(folder: Path) -> None:
+    with up(folder, "--no-demo") as run:
+        run.ready()
+        first = run.pid_of("manage.py recorder")
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: run.said("recorder has ended by SIGKILL; again in 1 s"))
+        assert eventually(lambda: run.pid_of("manage.py recorder")) != first
+        assert run.process.poll() is None

@@ -22,7 +22,7 @@ def test_the_page_answers_when_it_says_that_it_is_ready(network: Up) -> None:
 
 
 def test_every_line_is_behind_the_name_of_its_process(network: Up) -> None:
-    strangers = [line for line in network.lines if not re.match(r"(up|database|redis|web) +\| ?", line)]
+    strangers = [line for line in network.lines if not re.match(r"(up|database|redis|web|recorder) +\| ?", line)]
     assert strangers == []
     assert len({line.index("|") for line in network.lines}) == 1, "one column"
 

@@ -32,7 +32,7 @@ class Command(BaseCommand):
 
     help = (
         "Runs the whole network on this machine: an embedded Redis (unless REDIS_URL names one), the database, the web "
-        "process and four demo instances. Ctrl-C ends it."
+        "process, the recorder and four demo instances. Ctrl-C ends it."
     )
     requires_system_checks: Any = ()  # the database may not be there yet; `prepare` makes and checks it
 
