@@ -17,8 +17,10 @@ local function decoded(value)
   return readable and type(status) == 'table' and status or {}
 end
 
-local function digits_of(number)
-  return type(number) == 'number' and string.format('%.0f', number) or ''
+-- An epoch as digits, '' for what is none. Lua's numbers are exact up to 2^53.
+local function digits_of(epoch)
+  local whole = type(epoch) == 'number' and epoch >= 0 and epoch < 9007199254740992
+  return whole and string.format('%.0f', epoch) or ''
 end
 
 -- Who wrote a status: 'OURS' | 'STOLEN' (another instance or epoch) | 'LEGACY' (no instanceId at all)

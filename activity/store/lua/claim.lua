@@ -23,7 +23,8 @@ end
 if not current and o.state == 'held' and o.owner ~= ARGV[5] and o.owner ~= ARGV[7] and number(o['until']) > now then
   return {'DELAYED', o.owner, number(o['until']) - now}
 end
-local epoch = next_epoch(KEYS[2], now, ARGV[4])
+local seen = current and number(digits_of(decoded(current).epoch)) or 0
+local epoch = next_epoch(KEYS[2], now, math.max(number(ARGV[4]), seen))
 local payload = ARGV[2] .. epoch .. ARGV[3]
 keep_death(KEYS[2], ARGV[5], now)
 redis.call('SET', KEYS[1], payload, 'EX', ARGV[1])

@@ -18,17 +18,18 @@ local shown = token(current)
 if shown ~= ARGV[6] then
   return {'CONFLICT', current, left, shown}
 end
+left = left < 0 and ARGV[1] * 1000 or math.max(left, 1)
 local now = now_ms()
-local o = fields(KEYS[2], 'owner', 'epoch', 'not_before')
-local enforceable = shown == o.owner .. '@' .. o.epoch
-local epoch = next_epoch(KEYS[2], now, math.max(number(ARGV[4]), number(digits_of(decoded(current).epoch))))
+local old = decoded(current)
+local enforceable = type(old.instanceId) == 'string' and digits_of(old.epoch) ~= ''
+-- Where the holder itself was still waiting for its predecessor, that wait is inherited.
+local wait = math.max(now + left, number(fields(KEYS[2], 'not_before').not_before))
+local epoch = next_epoch(KEYS[2], now, math.max(number(ARGV[4]), number(digits_of(old.epoch))))
 local payload = ARGV[2] .. epoch .. ARGV[3]
-if left < 0 then
-  left = ARGV[1] * 1000
-end
 redis.call('SET', KEYS[1], payload, 'PX', left)
 hold(KEYS[2], epoch, ARGV[5], payload, now, left)
--- Where the holder itself was still waiting for its predecessor, that wait is inherited.
-local wait = math.max(now + left, number(o.not_before))
 redis.call('HSET', KEYS[2], 'not_before', string.format('%.0f', wait))
+if enforceable then  -- as the status says, should O have been lost: by this the old owner tells that it has stopped
+  redis.call('HSET', KEYS[2], 'prev', old.instanceId, 'prev_epoch', digits_of(old.epoch))
+end
 return {'TAKEN', epoch, payload, wait - now, enforceable and 1 or 0, left}
