@@ -50,7 +50,7 @@ async def watch_deaths(redis_url: str, *, hostname: str | None = None, options: 
     try:
         await DeathWatch(client, exchanges, host=hostname or socket.gethostname(), options=options).run()
     finally:
-        database.close()
+        await database.end()
         await client.aclose()
 
 
@@ -60,4 +60,4 @@ async def send_notifications(options: NotifyOptions | None = None) -> None:
     try:
         await Notifier(database, Outages(), options).run()
     finally:
-        database.close()
+        await database.end()
