@@ -45,7 +45,7 @@ class Archive:
         except* Behind as behind:
             self.behind = "; ".join(sorted({str(error) for error in behind.exceptions}))
         finally:
-            database.close()
+            await database.end()
 
     async def _follow(self, group: asyncio.TaskGroup, tools: Tools) -> None:
         """Followers come and go with the exchanges. One that dies ends the group, and with it the process."""

@@ -23,6 +23,8 @@ R = TypeVar("R")
 STATEMENT_MILLISECONDS: Final = 30_000
 #: Milliseconds without an answer of the server's system after which a connection counts as dead.
 SILENCE_MILLISECONDS: Final = 15_000
+#: Seconds that the thread gets to finish what it does when the process ends.
+END_SECONDS: Final = 2.0
 
 
 class DatabaseAway(Exception):
@@ -86,6 +88,11 @@ class DatabaseThread:
     def close(self) -> None:
         """End the thread after what it does now; does not wait for it."""
         self._work.put(None)
+
+    async def end(self) -> None:
+        """The same. Waits a moment, and leaves behind one that waits for a server."""
+        self.close()
+        await asyncio.to_thread(self._thread.join, END_SECONDS)
 
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
