@@ -10,7 +10,7 @@ from django.db import connection
 
 from activity.models import ArchivedEntry, Exchange
 from activity.recorder import archive as archive_module
-from activity.recorder import follow
+from activity.recorder import follow, writing
 from activity.wire.entries import read_entry
 from tests.postgres import PostgresServer
 from tests.recorder.archiving import (
@@ -162,11 +162,10 @@ def test_large_entries_come_in_small_batches(
         for _ in range(400):
             client.xadd(KEY, {"event": "error", "error": "x" * 10_000})
     sizes: list[int] = []
-    original = follow.store
 
-    def store(exchange_id: int, batch: follow.Batch, step: follow.Step) -> str:
+    def store(exchange_id: int, batch: writing.Batch, step: writing.Step) -> str:
         sizes.append(len(batch.entries))
-        return original(exchange_id, batch, step)
+        return writing.store(exchange_id, batch, step)
 
     monkeypatch.setattr(follow, "store", store)
     record_once(redis_server.url)
