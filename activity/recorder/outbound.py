@@ -92,9 +92,10 @@ class Service:
     @cached_property
     def shown(self) -> str:
         """The URL as it may be shown: its scheme and host, the host only where it is one."""
-        host = str(self._plugin.host or "") if self._has_host else ""
-        port = f":{self._plugin.port}" if host and self._plugin.port else ""
-        return f"{self.schema}://{host}{port}/…"
+        if not self._has_host:
+            return f"{self.schema}://…"
+        port = f":{self._plugin.port}" if self._plugin.port else ""
+        return f"{self.schema}://{self._plugin.host}{port}/…"
 
     @cached_property
     def remote(self) -> str:

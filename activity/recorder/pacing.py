@@ -103,8 +103,10 @@ def told_wait(status: int, headers: Mapping[str, str], body: bytes = b"", now: f
     if status == 429:
         waits.append(_in_body(body))
     told = [wait for wait in waits if wait is not None]
+    if not told and status == 429:
+        told = [SILENT_429_SECONDS]
     if not told:
-        return SILENT_429_SECONDS if status == 429 else None
+        return None
     return min(max(told), LONGEST_SECONDS) + MARGIN_SECONDS
 
 
