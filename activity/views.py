@@ -22,7 +22,9 @@ from activity.models import Exchange
 from activity.rows import KINDS, Row, row_of
 from activity.store.client import StoreUnavailable, name_of, pages_client
 from activity.store.history import HistoryPage, InstanceView
+from activity.store.standby import read_standbys
 from activity.text import milliseconds
+from activity.wire.clock import parse_timestamp
 from activity.wire.entries import EntryId
 from activity.wire.keys import stream_key
 from activity.wire.status import HEARTBEAT_SECONDS
@@ -143,15 +145,43 @@ def _visible_exchange(request: HttpRequest, name: str) -> Exchange | None:
     return visible_exchanges(request.user).filter(name=name).first()
 
 
+def _standbys(exchange: Exchange, now: datetime) -> dict[str, Any]:
+    """Who waits for the exchange, each with its freshness by Redis' clock; or why nobody can say."""
+    try:
+        views = read_standbys(pages_client(config.settings().redis), exchange.pk)
+    except StoreUnavailable as error:
+        return {"standbys": [], "standbys_trouble": str(error), "now": now}
+    standbys = [
+        {
+            "status": view.status,
+            "beat_at": milliseconds(now) - view.age_ms,
+            "late": view.age_ms // 1000 > view.status.heartbeatSeconds,
+            "since": parse_timestamp(view.status.registeredAt),
+        }
+        for view in views
+    ]
+    return {"standbys": standbys, "standbys_trouble": "", "now": now}
+
+
+def _standbys_again(request: HttpRequest, exchange: Exchange) -> HttpResponse:
+    """The panel alone, for the page's script; empty where nobody waits."""
+    context = _standbys(exchange, datetime.now(UTC))
+    if not context["standbys"] and not context["standbys_trouble"]:
+        return HttpResponse("")
+    return render(request, "parts/standbys.html", context, status=503 if context["standbys_trouble"] else 200)
+
+
 @require_safe
 @never_cache
 def exchange(request: HttpRequest, name: str) -> HttpResponse:
-    """One exchange: all that is known of its instance, and its history, newest first."""
+    """One exchange: all that is known of its instance, its standbys, and its history, newest first."""
     found_exchange = _visible_exchange(request, name)
     if found_exchange is None:
         if name != name.lower() and _visible_exchange(request, name.lower()):
             return redirect("exchange", name.lower())
         return _unknown_exchange(request, name)
+    if request.GET.get("standbys"):
+        return _standbys_again(request, found_exchange)
     before = _before(request)
     try:
         found = _Found([found_exchange], before)
@@ -164,6 +194,7 @@ def exchange(request: HttpRequest, name: str) -> HttpResponse:
         "teach": card.cond == "never" and not found.page.entries and before is None,
         "stream_key": stream_key(name),
         "redis_name": name_of(config.settings().redis),
+        **({} if found.trouble else _standbys(found_exchange, found.now)),
     }
     return _live_page(request, "exchange.html", found, f"/ws/exchanges/{name}/", before, extra)
 

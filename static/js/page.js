@@ -6,6 +6,7 @@ import "./copy.js";
 import { Feed } from "./feed.js";
 import { eventHappened, redraw, showState, showStore } from "./live.js";
 import { Link } from "./socket.js";
+import { watchStandbys } from "./standbys.js";
 import { watchTabs } from "./tabs.js";
 import { showConnected } from "./teach.js";
 
@@ -62,6 +63,7 @@ everySecond(() => {
   link.check();
   redraw();
 });
+watchStandbys(() => link.state.at === "open");
 onWake(() => link.woke());
 document.addEventListener("visibilitychange", checkSleep);
 link.connect();
