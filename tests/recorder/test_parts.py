@@ -56,7 +56,7 @@ def test_a_job_that_dies_ends_the_process_loudly(job: Callable[[], object], capl
             ended.append("in order")
 
     code = asyncio.run(serve([Job("other", other), Job("archive", job)]))  # type: ignore[arg-type]
-    assert code == ExitCode.INTERNAL_ERROR == 5
+    assert code == ExitCode.INTERNAL_ERROR
     assert ended == ["in order"]
     (record,) = [record for record in caplog.records if record.levelno == logging.CRITICAL]
     assert record.getMessage().startswith("archive has died, so the recorder ends: ")
