@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LoginView, LogoutView
 from django.urls import path
 
-from activity import views
+from activity import views, views_selfcheck
 
 urlpatterns = [
     path("", views.network, name="network"),
@@ -11,6 +11,7 @@ urlpatterns = [
     path("exchanges/<str:name>/entries/<str:entry_id>/", views.entry, name="entry"),
     path("schemas/", views.schemas, name="schemas"),
     path("schemas/<str:file>", views.schema, name="schema"),
+    path("self-check/", views_selfcheck.self_check, name="self-check"),
     path("sign-in/", LoginView.as_view(template_name="sign_in.html", redirect_authenticated_user=True), name="sign-in"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
 ]

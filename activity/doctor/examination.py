@@ -1,0 +1,260 @@
+"""Everything that the doctor looks at. Each part answers within seconds, and none keeps the others from being seen."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from django.db import DatabaseError, connection
+from django.db.models import Count
+from django.utils import timezone
+
+from activity.doctor.lines import Line, error, ok, warning
+from activity.models import ArchiveCursor, ArchiveGap, Delivery, Exchange, NotificationChannel
+from activity.schema.drift import CannotCompare, describe, find_drift, remedy
+from activity.store.client import OLDEST_REDIS, StoreUnavailable, SyncClient, name_of, sync_client
+from activity.store.health import RedisHealth, read_redis_health, read_stream_health
+from activity.store.stream import START
+from activity.wire.entries import RETENTION_DAYS, EntryId
+
+#: A page reads every status twice a second and a lease client waits 3 s at the most.
+SLOW_MILLISECONDS: Final = 50.0
+TOO_SLOW_MILLISECONDS: Final = 500.0
+#: Clocks of machines that are kept by NTP differ by milliseconds. Timestamps in entries are of the instance's machine.
+SKEW_MILLISECONDS: Final = 1000.0
+TOO_SKEWED_MILLISECONDS: Final = 10_000.0
+#: A recorder archives an entry within a second; what waits longer than this waits for a recorder.
+LAG_SECONDS: Final = 60
+FULL: Final = 0.9
+
+
+def examine(redis_url: str) -> list[Line]:
+    """Look at everything but the way through the proxy, which needs a URL (`activity.doctor.socket`)."""
+    lines: list[Line] = []
+    with sync_client(redis_url) as client:
+        lines += _redis(client, name_of(redis_url))
+        lines += _database()
+        lines += _exchanges(client)
+    lines += _notifications()
+    return lines
+
+
+# --- Redis ---
+
+
+def _redis(client: SyncClient, name: str) -> Iterator[Line]:
+    try:
+        health = read_redis_health(client)
+    except StoreUnavailable as trouble:
+        yield error(
+            "Redis", f"{name} does not answer: {trouble}", "Start Redis, or set REDIS_URL to the one that runs."
+        )
+        return
+    oldest = ".".join(map(str, OLDEST_REDIS))
+    if tuple(int(part) for part in health.version.split(".")[:2]) < OLDEST_REDIS:
+        yield error("Redis version", f"{health.version} at {name}", f"Upgrade it: at least {oldest} is needed.")
+    else:
+        yield ok("Redis version", f"{health.version} at {name}")
+    yield _latency(health)
+    yield _persistence(health)
+    yield from _eviction(health)
+    yield _skew("Redis' clock", health.ahead_ms, "the machine of Redis")
+
+
+def _latency(health: RedisHealth) -> Line:
+    found = f"{health.latency_ms:.1f} ms for a round trip"
+    if health.latency_ms < SLOW_MILLISECONDS:
+        return ok("Redis latency", found)
+    tell = warning if health.latency_ms < TOO_SLOW_MILLISECONDS else error
+    return tell("Redis latency", found, "Bring Redis nearer, or look for slow commands with SLOWLOG GET.")
+
+
+def _persistence(health: RedisHealth) -> Line:
+    if not health.append_only:
+        return warning(
+            "Redis append-only file",
+            "off: what was written since the last snapshot is gone after a crash",
+            "Set `appendonly yes` (appendfsync everysec), unless a replica is what keeps your data.",
+        )
+    if not health.append_only_written:
+        return error(
+            "Redis append-only file",
+            "on, but its last write failed",
+            "Look into Redis' log: most likely its disk is full or read-only.",
+        )
+    return ok("Redis append-only file", "on")
+
+
+def _eviction(health: RedisHealth) -> Iterator[Line]:
+    policy = health.eviction_policy
+    if policy != "noeviction":
+        what = "leases, which have a TTL," if policy.startswith("volatile") else "leases and streams"
+        yield error(
+            "Redis eviction policy",
+            f"{policy}: when memory is short, Redis deletes {what} and living owners count as dead",
+            "Set `maxmemory-policy noeviction`.",
+        )
+    else:
+        yield ok("Redis eviction policy", policy)
+    used = f"{health.used_bytes / 2**20:.0f} MB used"
+    if not health.limit_bytes:
+        yield ok("Redis memory", f"{used}, no limit")
+    elif health.used_bytes > FULL * health.limit_bytes:
+        text = f"{used} of {health.limit_bytes / 2**20:.0f} MB: when it is full, Redis refuses heartbeats and entries"
+        yield error("Redis memory", text, "Raise `maxmemory`, or give Redis a larger machine.")
+    else:
+        yield ok("Redis memory", f"{used} of {health.limit_bytes / 2**20:.0f} MB")
+
+
+def _skew(name: str, ahead_ms: float, where: str) -> Line:
+    word = "ahead of" if ahead_ms >= 0 else "behind"
+    found = f"{abs(ahead_ms):.0f} ms {word} this machine's"
+    if abs(ahead_ms) < SKEW_MILLISECONDS:
+        return ok(name, found)
+    tell = warning if abs(ahead_ms) < TOO_SKEWED_MILLISECONDS else error
+    return tell(name, found, f"Let NTP keep the time on this machine and on {where} (timedatectl set-ntp true).")
+
+
+# --- the database ---
+
+
+def _database() -> Iterator[Line]:
+    try:
+        yield from _postgres() if connection.vendor == "postgresql" else _sqlite()
+        drift = find_drift()
+    except DatabaseError as trouble:
+        text = str(trouble).strip().partition("\n")[0]
+        yield error(
+            "Database", f"cannot be used: {text}", "Start it, or look into DATABASE_URL and PERSEUS_DATABASE_CA."
+        )
+    except CannotCompare as trouble:
+        yield error("Database schema", str(trouble), "Do what it says, then run the doctor again.")
+    else:
+        if drift:
+            yield error("Database schema", f"has drifted:\n{describe(drift)}", remedy("default", drift))
+        else:
+            truth = "schema.sql" if connection.vendor == "postgresql" else "the models"
+            yield ok("Database schema", f"equal to {truth}")
+
+
+def _postgres() -> Iterator[Line]:
+    began, wall = time.monotonic(), time.time()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")  # connects, so that the next statement measures the clock alone
+        began, wall = time.monotonic(), time.time()
+        cursor.execute(
+            "SELECT extract(epoch FROM clock_timestamp()), current_setting('server_version'), ssl, version"
+            " FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+        )
+        clock, version, encrypted, protocol = cursor.fetchone()
+    took = time.monotonic() - began
+    yield ok("Database", f"Postgres {version} at {connection.settings_dict['HOST']}, {took * 1000:.1f} ms")
+    if encrypted:
+        yield ok("Database TLS", f"{protocol}, certificate and host name verified")
+    else:
+        yield error(
+            "Database TLS", "this connection is not encrypted", "Set `ssl = on` with a certificate in postgresql.conf."
+        )
+    yield _skew("Database's clock", (float(clock) - wall - took / 2) * 1000, "the machine of Postgres")
+
+
+def _sqlite() -> Iterator[Line]:
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA journal_mode")
+        mode = cursor.fetchone()[0]
+    name = str(connection.settings_dict["NAME"])
+    if mode == "wal" or ":memory:" in name or "mode=memory" in name:
+        yield ok("Database", f"SQLite in {name}, for one machine")
+    else:
+        text = f"SQLite in {name} with journal mode {mode}: readers and writers wait for each other"
+        yield error("Database", text, "Put the data folder on a local disk: WAL needs shared memory.")
+
+
+# --- exchanges: streams and the recorder ---
+
+
+def _exchanges(client: SyncClient) -> Iterator[Line]:
+    try:
+        exchanges = list(Exchange.objects.filter(active=True).order_by("name"))
+        cursors = {cursor.exchange_id: cursor.entry_id for cursor in ArchiveCursor.objects.all()}
+        since = timezone.now() - timedelta(days=7)
+        gaps = dict(ArchiveGap.objects.filter(found_at__gte=since).values_list("exchange").annotate(number=Count("pk")))
+    except DatabaseError:
+        return  # said by the database's own lines
+    if not exchanges:
+        yield warning("Exchanges", "there is none", "Add the first one in the Django admin.")
+        return
+    try:
+        streams = read_stream_health(client, [(one.name, cursors.get(one.pk, START)) for one in exchanges])
+    except StoreUnavailable:
+        return  # said by Redis' own lines
+    now = time.time()
+    for exchange, stream in zip(exchanges, streams, strict=True):
+        if not stream.length:
+            yield ok(f"Stream of {exchange.name}", "empty")
+        else:
+            age = _days(now - stream.oldest.milliseconds / 1000)
+            oldest = f"the oldest {_moment(stream.oldest)} ({age}; kept for {RETENTION_DAYS} days)"
+            yield ok(f"Stream of {exchange.name}", f"{stream.length:,} entries, {oldest}")
+        yield _recorder(exchange, cursors.get(exchange.pk), stream.behind, now)
+        if number := gaps.get(exchange.pk):
+            yield warning(
+                f"Archive of {exchange.name}",
+                f"{number} gaps were found in the last 7 days",
+                "Look at them in the Django admin (gaps in the archive), and keep a recorder running.",
+            )
+
+
+def _recorder(exchange: Exchange, cursor: EntryId | None, behind: EntryId | None, now: float) -> Line:
+    name = f"Recorder of {exchange.name}"
+    if behind is None:
+        return ok(name, "has archived everything")
+    lag = now - behind.milliseconds / 1000
+    found = f"the oldest entry that is not archived is {_days(lag)} old ({behind})"
+    if cursor is None:
+        found = f"has never archived this exchange; {found}"
+    if lag < LAG_SECONDS:
+        return ok(name, found)
+    return error(
+        name, found, "Start `manage.py recorder` (`up` runs it by itself), or look into its log for what is away."
+    )
+
+
+def _moment(entry_id: EntryId) -> str:
+    try:
+        return f"{datetime.fromtimestamp(entry_id.milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):  # an id that somebody made up
+        return str(entry_id)
+
+
+def _days(seconds: float) -> str:
+    if seconds < 120:
+        return f"{max(0.0, seconds):.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"
+
+
+# --- notifications ---
+
+
+def _notifications() -> Iterator[Line]:
+    try:
+        channels = list(NotificationChannel.objects.filter(active=True))
+        for channel in channels:
+            waiting = channel.deliveries.filter(state=Delivery.State.WAITING, test=False).order_by("id").first()
+            name = f"Notifications to {channel.name}"
+            if waiting is None:
+                yield ok(name, f"{channel.shown_url}: nothing waits")
+            else:
+                age = _days((timezone.now() - waiting.created_at).total_seconds())
+                yield error(
+                    name,
+                    f"{channel.shown_url}: delivery {waiting.pk} waits since {age}, "
+                    f"{channel.failures} failures in a row: {waiting.reason}",
+                    "Correct its URL in the Django admin, or wait until the service is back: nothing is lost.",
+                )
+    except DatabaseError:
+        return  # said by the database's own lines
+    if not channels:
+        yield ok("Notifications", "no channel; they are added in the Django admin")
