@@ -248,6 +248,8 @@ class DeathWatch:
         ownership = Ownership(self._client, exchange_id)
         answer = await ownership.declare_lost(epoch)
         if not isinstance(answer, Lost):
+            if answer.reason == "early":  # deleted before its time: asked again until then
+                return
             log.info("%s is not lost after all: %s", self._names[exchange_id], answer.reason)
             return
         death = Death(

@@ -60,7 +60,8 @@ class Notifier:
         self._outbox = Outbox()
         self._pacer = Pacer()
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._services: dict[str, Service | BadUrl] = {}
+        #: By channel: its URL, and what was made of it. As many as there were channels in this process' life.
+        self._services: dict[int, tuple[str, Service | BadUrl]] = {}
         #: One per remote that this process has sent to: as many as there were URLs of channels.
         self._locks: dict[str, asyncio.Lock] = {}
 
@@ -94,17 +95,14 @@ class Notifier:
             log.warning("the right to send is not given back but lost with the process: %s", error)
 
     def _start(self, channels: list[NotificationChannel]) -> None:
-        for channel in channels:
-            running = self._tasks.get(channel.pk)
-            if running is None or running.done():
-                if running is not None and not running.cancelled() and (error := running.exception()):
+        for key, task in list(self._tasks.items()):
+            if task.done():
+                del self._tasks[key]
+                if not task.cancelled() and (error := task.exception()):
                     raise error  # a mistake of ours: the recorder ends loudly
-                task = asyncio.create_task(self._tell(channel), name=f"tell {channel.name}")
-                self._tasks[channel.pk] = task
-        known = {channel.pk for channel in channels}
-        self._tasks = {key: task for key, task in self._tasks.items() if key in known or not task.done()}
-        urls = {channel.url for channel in channels}
-        self._services = {url: service for url, service in self._services.items() if url in urls}
+        for channel in channels:
+            if channel.pk not in self._tasks:
+                self._tasks[channel.pk] = asyncio.create_task(self._tell(channel), name=f"tell {channel.name}")
 
     async def _tell(self, channel: NotificationChannel) -> None:
         """Everything that one channel has to be told now, as long as it is taken."""
@@ -169,12 +167,14 @@ class Notifier:
         return work.test
 
     def _service(self, channel: NotificationChannel) -> Service | BadUrl:
-        if channel.url not in self._services:
+        known = self._services.get(channel.pk)
+        if known is None or known[0] != channel.url:
             try:
-                self._services[channel.url] = Service(channel.url)
+                known = channel.url, Service(channel.url)
             except BadUrl as error:
-                self._services[channel.url] = error
-        return self._services[channel.url]
+                known = channel.url, error
+            self._services[channel.pk] = known
+        return known[1]
 
     def _remember_pace(self, channel: NotificationChannel, remote: str) -> None:
         """What an earlier process knew of the remote."""

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.utils import timezone
 
 from activity.models import ArchiveCursor, ArchivedEntry, Delivery, DeliveryEntry, Exchange, NotificationChannel
@@ -125,9 +125,21 @@ class Outbox:
     # --- what is to be told ---
 
     def channels(self) -> list[NotificationChannel]:
-        """The channels that may have something to send: the active ones, and those with a test."""
-        tests = Delivery.objects.filter(channel=OuterRef("pk"), test=True, state__in=Delivery.OPEN)
-        return list(NotificationChannel.objects.filter(Q(active=True) | Exists(tests)))
+        """The channels that have something to send, or something new to look at. Only reads: SQLite has one writer."""
+        archived = _archived()
+        opened = set(Delivery.objects.filter(state__in=Delivery.OPEN, test=False).values_list("channel_id", flat=True))
+        tested = set(Delivery.objects.filter(state__in=Delivery.OPEN, test=True).values_list("channel_id", flat=True))
+        now = timezone.now()
+        return [
+            channel
+            for channel in NotificationChannel.objects.all()
+            if channel.pk in tested
+            or (
+                channel.active
+                and not (channel.retry_at and channel.retry_at > now)
+                and (channel.pk in opened or self._seen.get(channel.pk, {}) != archived)
+            )
+        ]
 
     def next_message(self, channel_id: int, room: Room) -> Work | None:
         """The message to send now, noted as being sent. None: nothing to tell, or not yet, or not by us."""
@@ -168,8 +180,10 @@ class Outbox:
         chosen = set(channel.exchanges.values_list("pk", flat=True))
         names = {exchange.pk: exchange for exchange in Exchange.objects.all()}
         seen = self._seen.setdefault(channel.pk, {})
-        archived = {cursor.exchange_id: cursor.entry_id for cursor in ArchiveCursor.objects.all()}
+        archived = _archived()
         moved = [key for key, at in archived.items() if seen.get(key) != at and key in names]
+        for key in seen.keys() - archived.keys():
+            del seen[key]
         if not moved:
             return None
         found = [self._look(channel, names[key], chosen, names) for key in moved]
@@ -285,6 +299,11 @@ class Outbox:
             channel_id=channel_id, sent_at__lt=now - timedelta(days=RETENTION_DAYS), state=Delivery.State.SENT
         )
         Delivery.objects.filter(pk__in=list(old.values_list("pk", flat=True)[:_FORGOTTEN])).delete()
+
+
+def _archived() -> dict[int, EntryId]:
+    """How far each exchange is archived."""
+    return {cursor.exchange_id: cursor.entry_id for cursor in ArchiveCursor.objects.all()}
 
 
 def _asked_for(kinds: list[str], *, wanted: bool) -> Q | None:
