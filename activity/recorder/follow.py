@@ -66,6 +66,8 @@ class Follower:
         #: What was read last. Ahead of `_kept` only behind an id that SQL cannot hold.
         self._position = START
         self._count = MOST_ENTRIES // 4
+        #: The next reading, under way while a batch is stored. Only while catching up, and only behind that batch.
+        self._ahead: asyncio.Task[Reading] | None = None
         #: `--once`: the newest id when it began. What comes later is for the next run.
         self._target: EntryId | None = None
 
@@ -74,6 +76,7 @@ class Follower:
         try:
             await self._follow()
         finally:
+            await self._forget_ahead()
             await self._client.aclose()
 
     async def _follow(self) -> None:
@@ -90,6 +93,7 @@ class Follower:
                 self._away("the database", error)
             except IntegrityError as error:  # its row in `exchanges` is gone: the list of exchanges will say so
                 log.warning("%s: the database refuses a batch, trying again: %s", self._name, error)
+            await self._forget_ahead()
             self._kept = None  # a commit whose answer was lost may have moved it
             await asyncio.sleep(pause)
             pause = longer(pause)
@@ -105,7 +109,8 @@ class Follower:
         if self._kept is None:
             self._kept = self._position = await tools.database.run(load_cursor, self._id)
             tools.outages.back("the database")
-        reading = await read_on(self._client, self._name, self._position, self._count)
+        ahead, self._ahead = self._ahead, None
+        reading = await (ahead or self._read(self._position))
         tools.outages.back("Redis")
         self._fit_count(reading.entries)
         tools.step("read")
@@ -117,9 +122,12 @@ class Follower:
                 return True
             await wait_beyond(self._client, self._name, self._position)
             return False
+        if batch.entries and reading.newest > position:
+            self._ahead = asyncio.create_task(self._read(position), name=f"archive of {self._name}: reading ahead")
         outcome = await tools.database.run(store, self._id, batch, tools.step)
         tools.outages.back("the database")
         if outcome != "stored":
+            await self._forget_ahead()
             self._kept = None
             return await self._stand_by()
         tools.step("stored")
@@ -127,6 +135,16 @@ class Follower:
         self._say(batch)
         tools.progress.stored(self._name, len(batch.entries), reading.remaining_after(position))
         return tools.once and position >= self._target and reading.fate != "recreated"
+
+    async def _read(self, position: EntryId) -> Reading:
+        return await read_on(self._client, self._name, position, self._count)
+
+    async def _forget_ahead(self) -> None:
+        """What was read ahead no longer follows what is stored."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            ahead.cancel()
+            await asyncio.gather(ahead, return_exceptions=True)
 
     def _batch(self, reading: Reading, kept: EntryId) -> tuple[Batch | None, EntryId]:
         """What to store, None where there is nothing, and how far that was read."""

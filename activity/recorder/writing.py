@@ -122,7 +122,8 @@ def split(entries: Sequence[RawEntry], begin: EntryId) -> tuple[list[RawEntry], 
 
 
 def _shown(text: str, chars: int) -> str:
-    return text[:chars].replace("\0", "\u2400")
+    cut = text[:chars]
+    return cut.replace("\0", "\u2400") if "\0" in cut else cut
 
 
 def _text(entry: StreamEntry) -> str:

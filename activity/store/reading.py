@@ -11,7 +11,7 @@ from redis.exceptions import ResponseError
 
 from activity.store.client import BLOCK_MILLISECONDS, AsyncClient, redis_errors
 from activity.store.stream import START, after
-from activity.wire.entries import EntryId, StreamEntry, read_entry
+from activity.wire.entries import EntryId, StreamEntry, classify, decode_fields
 from activity.wire.keys import stream_key
 
 
@@ -23,7 +23,9 @@ class RawEntry(NamedTuple):
 
     def read(self) -> StreamEntry:
         """What it says."""
-        return read_entry(str(self.id), self.pairs)
+        fields = decode_fields(self.pairs)
+        kind, problem = classify(fields)
+        return StreamEntry(self.id, fields, kind, problem)
 
 
 #: What became of the entries behind a cursor. whole: all of them are still there. trimmed: some may be gone.
