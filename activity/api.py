@@ -18,10 +18,12 @@ from activity.history import read_instances, read_page
 from activity.identity import Credentials, user_of_token
 from activity.models import Exchange, User
 from activity.store.client import StoreUnavailable, pages_client
-from activity.store.history import InstanceView
+from activity.store.history import InstanceView, Position
 from activity.wire.entries import StreamEntry
 from perseus_admin.config import settings
 
+#: Characters of one answer, unless its first entry alone is larger: nextCursor goes on.
+MOST_CHARACTERS = 8 * 1024 * 1024
 #: Entries of one answer where the caller names no count.
 DEFAULT_COUNT = 50
 
@@ -204,7 +206,15 @@ def activity(
         page = read_page(pages_client(settings().redis), names, count=count, cursor=cursor, event=event)
     except ValueError as error:
         raise _Refused(400, {"detail": f"cursor: {error}"}) from None
-    return {"entries": [_entry(name, entry) for name, entry in page.entries], "nextCursor": page.next_cursor}
+    entries: list[dict[str, str]] = []
+    size, last = 0, page.next_cursor
+    for name, entry in page.entries:
+        size += sum(len(value) for value in entry.fields.values())
+        if size > MOST_CHARACTERS and entries:
+            return {"entries": entries, "nextCursor": last}
+        entries.append(_entry(name, entry))
+        last = str(Position(entry.id, name))
+    return {"entries": entries, "nextCursor": page.next_cursor}
 
 
 def _user(request: HttpRequest) -> User:

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 #: Seconds between two looks at a socket's session and rights. Signing out, a deactivated user and a withdrawn grant
 #: end the socket within this, whichever process they happened in.
 RECHECK_SECONDS: Final = 5.0
+#: Sockets that one user may have open on one web process: each may hold 256 KB for its client.
+SOCKETS_PER_USER: Final = 50
 #: Seconds that a client may take from opening the socket to its first frame.
 SUBSCRIBE_SECONDS: Final = 30.0
 #: Internal error (RFC 6455): the client resumes.
@@ -45,6 +47,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         """Accept first, then refuse: a refusal before the accept reaches browsers as 1006."""
         self._viewer: Viewer | None = None
+        self.user_id = 0
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._credentials = Credentials.of_scope(self.scope)
         await self.accept()
@@ -53,7 +56,11 @@ class FeedConsumer(AsyncWebsocketConsumer):
         except Refused as refused:
             await self._close(refused)
             return
-        feed(settings().redis).sockets.add(self)
+        sockets = feed(settings().redis).sockets
+        if sum(other.user_id == self.user_id for other in sockets) >= SOCKETS_PER_USER:
+            await self._close(Refused(CloseCode.TOO_MANY_SOCKETS, f"{SOCKETS_PER_USER} sockets of this user are open"))
+            return
+        sockets.add(self)
         self._start("rights", self._recheck())
 
     async def disconnect(self, code: int) -> None:
@@ -82,13 +89,19 @@ class FeedConsumer(AsyncWebsocketConsumer):
             return  # refused at the door; the close is on its way
         match frame:
             case Ack(last=last) if self._viewer is not None:
-                self._viewer.acknowledge(_cursors("last", last))
+                self._acknowledge(self._viewer, _cursors("last", last))
             case Ack():
                 raise Refused(CloseCode.MALFORMED, "ack: subscribe first")
             case Subscribe() if self._viewer is not None:
                 raise Refused(CloseCode.MALFORMED, "subscribe: only once per connection")
             case Subscribe(after=after):
                 self._subscribe(_cursors("after", after))
+
+    def _acknowledge(self, viewer: Viewer, last: Mapping[str, EntryId]) -> None:
+        try:
+            viewer.acknowledge(last)
+        except ValueError as error:
+            raise Refused(CloseCode.MALFORMED, f"ack: {error}") from None
 
     def _subscribe(self, after: Mapping[str, EntryId]) -> None:
         named = self._exchange_name()
@@ -113,6 +126,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
         user = user_of(self._credentials)
         if user is None:
             raise Refused(CloseCode.SIGNED_OUT, "not signed in")
+        self.user_id = user.pk
         name = self._exchange_name()
         if name is None:
             return dict(visible_exchanges(user).values_list("name", "id"))

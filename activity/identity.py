@@ -4,6 +4,7 @@ Reading never writes: a session is looked up and left as it is, unlike in the so
 deletes a session that was signed with a rotated SECRET_KEY.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from importlib import import_module
@@ -11,9 +12,10 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare
 
-from activity.models import ApiToken, User
+from activity.models import ApiToken, User, login_name
 
 _BEARER: Final = "bearer "
 
@@ -55,6 +57,12 @@ def user_of(credentials: Credentials) -> User | None:
     signed = str(session.get(HASH_SESSION_KEY, ""))
     hashes = [user.get_session_auth_hash(), *user.get_session_auth_fallback_hash()]
     return user if any(constant_time_compare(signed, good) for good in hashes) else None
+
+
+def login_of_attempt(request: HttpRequest | None, credentials: Mapping[str, Any] | None) -> str:
+    """The login that a sign-in was tried with, spelled as it is compared: every other spelling is the same attempt."""
+    given = (credentials or {}).get("username") or (request.POST.get("username") if request is not None else "")
+    return login_name(str(given or ""))
 
 
 def user_of_token(token: str) -> User | None:

@@ -10,8 +10,8 @@ _http = get_asgi_application()  # sets Django up; what follows needs its models
 
 from activity.routing import websocket_urlpatterns  # noqa: E402
 from activity.schema.drift import require_current_schema  # noqa: E402
-from perseus_admin.close_codes import let_daphne_send_them  # noqa: E402
 from perseus_admin.config import settings  # noqa: E402
+from perseus_admin.daphne_sockets import let_daphne_send_them  # noqa: E402
 from perseus_admin.origin import SameOrigin  # noqa: E402
 
 require_current_schema()  # a database that differs from schema.sql ends the start, not the first request

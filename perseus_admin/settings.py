@@ -129,6 +129,7 @@ ANONYMOUS_USER_NAME = None  # no row for nobody: an anonymous visitor has no rig
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_USERNAME_CALLABLE = "activity.identity.login_of_attempt"
 AXES_USERNAME_FORM_FIELD = "username"
 AXES_HTTP_RESPONSE_CODE = 403
 AXES_LOCKOUT_TEMPLATE = "sign_in_paused.html"

@@ -129,6 +129,7 @@ class WebServer:
     def start(self) -> None:
         """Start, or start again on the same port."""
         command = [sys.executable, "-m", "daphne", "-b", "127.0.0.1", "-p", str(self.port), "-v", "0"]
+        command += ["--websocket-max-message-size", "65536"]  # as `up` and the Dockerfile start it
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "perseus_admin.asgi:application"], cwd=ROOT, env=self.environment, stdout=log, stderr=log

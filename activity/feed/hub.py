@@ -9,14 +9,14 @@ import logging
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import orjson
 
 from activity.feed.reading import read_behind
-from activity.store.client import AsyncClient, StoreUnavailable, async_client, blocking_client
+from activity.store.client import AsyncClient, KeyUnreadable, StoreUnavailable, async_client, blocking_client
 from activity.store.stream import START, last_generated_id, wait_for_entries
 from activity.wire.entries import EntryId, StreamEntry
 
@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 #: Entries that a tail keeps per exchange. Older ones are dropped from memory and read from Redis by cursor instead.
 RING_ENTRIES: Final = 8192
+#: Bytes that a tail keeps per exchange, between once and twice this: 8192 entries of 1 KB.
+RING_BYTES: Final = 8 * 1024 * 1024
 #: Entries that travel in one frame at the most (PERFORMANCE: the cost is per message, not per entry).
 BATCH_ENTRIES: Final = 512
 #: Bytes of entries in one frame, unless a single entry is larger: a quarter of a viewer's window of 256 KB.
@@ -53,6 +55,8 @@ class Backfill:
     batch: Batch | None
     gap: tuple[EntryId, EntryId | None] | None
     whole: bool
+    #: Entries in the frame: how many to ask for next, so that 70 KB entries are not read by the hundred.
+    count: int = 0
 
 
 class TailFailed(Exception):
@@ -78,6 +82,8 @@ class Tail:
         self.viewers = 0
         #: Rises when the stream was recreated: cursors from before mean nothing in it.
         self.generation = 0
+        #: The cursor from which everybody goes on in the present generation.
+        self.begins = START
         #: Viewers' wake-ups. An Event holds at most one pending wake-up, so nothing queues here.
         self.wakers: set[asyncio.Event] = set()
         #: Called with every batch of new entries; the board refreshes at once after a transition.
@@ -87,6 +93,8 @@ class Tail:
         self._floor = START
         self._ids: list[EntryId] = []
         self._encoded: list[str] = []
+        self._sizes: list[int] = []
+        self._bytes = 0
         self._dropped = 0
         self._frames: OrderedDict[tuple[int, int], Batch] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
@@ -104,7 +112,8 @@ class Tail:
 
     async def open(self) -> None:
         """Stand at the stream's newest entry and start reading. Raises StoreUnavailable."""
-        self._floor = await last_generated_id(self._client, self.exchange)
+        with suppress(KeyUnreadable):  # the reader says so and tries again; the viewers' other exchanges go on
+            self._floor = await last_generated_id(self._client, self.exchange)
         self._task = asyncio.create_task(self._read(), name=f"tail of {self.exchange}")
         self._task.add_done_callback(self._ended)
 
@@ -127,7 +136,7 @@ class Tail:
             return None
         end, size = start, 0
         while end < len(self._ids) and end - start < BATCH_ENTRIES:
-            size += len(self._encoded[end])
+            size += self._sizes[end]
             if size > BATCH_BYTES and end > start:
                 break
             end += 1
@@ -145,9 +154,11 @@ class Tail:
         while True:
             try:
                 entries = await wait_for_entries(self._blocking, self.exchange, self.last, BATCH_ENTRIES)
-                if (away or not entries) and await last_generated_id(self._client, self.exchange) < self.last:
-                    self._restart()
-                    continue
+                if away or not entries:
+                    newest = await last_generated_id(self._client, self.exchange)
+                    if newest < self.last:
+                        self._restart(newest)
+                        continue
             except StoreUnavailable as error:
                 if not away:
                     log.warning("feed of %s waits: %s", self.exchange, error)
@@ -162,25 +173,50 @@ class Tail:
 
     def _keep(self, entries: Sequence[StreamEntry]) -> None:
         for entry in entries:
+            encoded = encode_entry(entry)
+            size = len(encoded.encode())
             self._ids.append(entry.id)
-            self._encoded.append(encode_entry(entry))
-        if len(self._ids) > 2 * RING_ENTRIES:  # in halves, so that dropping costs nothing per entry
-            surplus = len(self._ids) - RING_ENTRIES
-            self._floor = self._ids[surplus - 1]
-            del self._ids[:surplus], self._encoded[:surplus]
-            self._dropped += surplus
+            self._encoded.append(encoded)
+            self._sizes.append(size)
+            self._bytes += size
+        if len(self._ids) > 2 * RING_ENTRIES or self._bytes > 2 * RING_BYTES:
+            self._drop()
         if self.on_entries is not None:
             self.on_entries(self.exchange, entries)
         self._wake()
 
-    def _restart(self) -> None:
-        log.warning("the stream of %s was recreated: its ids begin anew below %s", self.exchange, self.last)
+    def _drop(self) -> None:
+        """Let the older half go, at once, so that dropping costs nothing per entry."""
+        surplus, left = 0, self._bytes
+        while surplus < len(self._ids) - 1 and (len(self._ids) - surplus > RING_ENTRIES or left > RING_BYTES):
+            left -= self._sizes[surplus]
+            surplus += 1
+        self._floor = self._ids[surplus - 1]
+        del self._ids[:surplus], self._encoded[:surplus], self._sizes[:surplus]
+        self._bytes = left
+        self._dropped += surplus
+
+    def _restart(self, newest: EntryId) -> None:
+        """The stream's newest id lies below ours: Redis lost its end, or it was recreated.
+
+        Where its newest entry is one that we have sent, only the end was lost and nothing is sent again. Else what it
+        holds is unknown to us, and all of it is sent.
+        """
+        place = bisect_right(self._ids, newest)
+        common = bool(place) and self._ids[place - 1] == newest
+        log.warning(
+            "the stream of %s ends at %s below %s: it %s",
+            *(self.exchange, newest, self.last, "lost its end" if common else "was recreated"),
+        )
         self.generation += 1
+        self.begins = newest if common else START
         self._dropped += len(self._ids)
         self._ids.clear()
         self._encoded.clear()
+        self._sizes.clear()
+        self._bytes = 0
         self._frames.clear()
-        self._floor = START
+        self._floor = self.begins
         self._wake()
 
     def _wake(self) -> None:
@@ -236,21 +272,24 @@ class Hub:
         """The exchanges that somebody watches."""
         return frozenset(self._tails)
 
-    async def backfill(self, tail: Tail, cursor: EntryId) -> Backfill:
-        """The next frame behind a cursor, from the archive or the stream. Raises StoreUnavailable, ArchiveAway."""
-        found = await read_behind(self.client, tail.exchange, cursor, BATCH_ENTRIES)
+    async def backfill(self, tail: Tail, cursor: EntryId, count: int = BATCH_ENTRIES) -> Backfill:
+        """The next frame of up to `count` entries behind a cursor, from the archive or the stream.
+
+        Raises StoreUnavailable, ArchiveAway.
+        """
+        found = await read_behind(self.client, tail.exchange, cursor, count)
         taken: list[str] = []
         size = 0
         for entry in found.entries:
             encoded = encode_entry(entry)
-            size += len(encoded)
+            size += len(encoded.encode())
             if taken and size > BATCH_BYTES:
                 break
             taken.append(encoded)
         if not taken:
             return Backfill(found.cursor, None, found.gap, found.whole)
         batch = encode_batch(tail.exchange, found.entries[len(taken) - 1].id, taken)
-        return Backfill(batch.last, batch, None, found.whole)
+        return Backfill(batch.last, batch, None, found.whole, len(taken))
 
     async def close(self) -> None:
         """End every tail and connection."""

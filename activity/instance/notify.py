@@ -53,13 +53,20 @@ class NotifySocket:
 
     def __init__(self) -> None:
         """Raises HostError where no socket can be made."""
-        self.folder = Path(tempfile.mkdtemp(prefix="n-", dir=runtime_folder()))
+        # A program of root's may change its user before it speaks (mosquitto, postgres): then it must reach the socket
+        # as it reaches systemd's own, which everybody may write to. Nobody else's folder is opened to others.
+        shared = os.geteuid() == 0
+        self.folder = Path(tempfile.mkdtemp(prefix="perseus-n-", dir=None if shared else runtime_folder()))
+        if shared:
+            self.folder.chmod(0o711)
         self.path = self.folder / "notify"
         if len(os.fsencode(self.path)) > SOCKET_PATH_LIMIT:
             shutil.rmtree(self.folder)
             raise HostError(f"{self.path} is too long for a socket: set TMPDIR to a shorter folder")
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         self._socket.bind(str(self.path))
+        if shared:
+            self.path.chmod(0o777)
 
     def receive_now(self) -> Message | None:
         """The next message that has arrived, None where none has. Nothing is queued here: the kernel holds it."""

@@ -9,7 +9,7 @@ from activity.models.notifications import (
     NotificationCursor,
     validate_kinds,
 )
-from activity.models.people import ApiToken, User, UserManager, validate_time_zone
+from activity.models.people import ApiToken, User, UserManager, login_name, validate_time_zone
 
 __all__ = [
     "ApiToken",
@@ -23,6 +23,7 @@ __all__ = [
     "NotificationCursor",
     "User",
     "UserManager",
+    "login_name",
     "validate_country_codes",
     "validate_kinds",
     "validate_object",

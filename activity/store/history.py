@@ -5,14 +5,17 @@ All functions raise StoreUnavailable on Redis trouble.
 """
 
 import heapq
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from activity.store.client import SyncClient, redis_errors
+from activity.store.client import KeyUnreadable, SyncClient, redis_errors
 from activity.wire.entries import EntryId, StreamEntry, read_entry
-from activity.wire.keys import status_key, stream_key
+from activity.wire.keys import ownership_key, status_key, stream_key
 from activity.wire.status import StatusReading, read_status
+
+log = logging.getLogger(__name__)
 
 #: Entries fetched per exchange in one step while looking for a certain kind.
 STEP: Final = 100
@@ -26,10 +29,23 @@ _PIPELINE: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class RawStatus:
-    """A status key as found: its value, None where there is none, and the milliseconds it has left."""
+    """A status key as found: its value, None where there is none, and the milliseconds it has left.
+
+    `owner_state` is what the ownership hash says: held, released, lost_pending, lost_logged, or nothing.
+    `problem` says why a key that exists cannot be read at all.
+    """
 
     value: bytes | None
     ttl_ms: int | None
+    owner_state: str = ""
+    problem: str = ""
+
+    @property
+    def reading(self) -> StatusReading | None:
+        """The status as a reader sees it, None where there is no instance."""
+        if self.value is None:
+            return None
+        return StatusReading(self.value, problem=self.problem) if self.problem else read_status(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +61,8 @@ class InstanceView:
     ttl_ms: int | None = None
     last_known: StreamEntry | None = None
     last_error: StreamEntry | None = None
+    #: What the ownership hash says: held, released, lost_pending, lost_logged, or nothing (an older writer).
+    owner_state: str = ""
 
 
 class Position(NamedTuple):
@@ -84,12 +102,21 @@ def read_raw_statuses(client: SyncClient, exchange_ids: Sequence[int]) -> list[R
                 key = status_key(exchange_id)
                 pipeline.get(key)
                 pipeline.pttl(key)
-            replies = pipeline.execute()
-        for value, ttl_ms in zip(replies[::2], replies[1::2], strict=True):
-            # -2: expired between the two commands; -1: somebody removed the TTL, so nothing says when it was written.
-            alive = value is not None and ttl_ms != -2
-            found.append(RawStatus(value if alive else None, ttl_ms if alive and ttl_ms >= 0 else None))
+                pipeline.hget(ownership_key(exchange_id), "state")
+            replies = pipeline.execute(raise_on_error=False)
+        found += [_raw_status(*replies[at : at + 3]) for at in range(0, len(replies), 3)]
     return found
+
+
+def _raw_status(value: Any, ttl_ms: Any, owner_state: Any) -> RawStatus:
+    """Three replies about one exchange. An error concerns this exchange alone: its key holds no string, say."""
+    state = owner_state.decode("utf-8", errors="replace") if isinstance(owner_state, bytes) else ""
+    problem = str(value) if isinstance(value, Exception) else ""
+    # -2: expired between the commands; -1: somebody removed the TTL, so nothing says when it was written.
+    if value is None or ttl_ms == -2:
+        return RawStatus(None, None, state)
+    left = ttl_ms if isinstance(ttl_ms, int) and ttl_ms >= 0 else None
+    return RawStatus(b"" if problem else value, left, state, problem)
 
 
 def before(entry_id: EntryId) -> EntryId | None:
@@ -103,8 +130,12 @@ def before(entry_id: EntryId) -> EntryId | None:
 def newest_first(client: SyncClient, name: str, upto: EntryId | None, step: int = STEP) -> Iterator[StreamEntry]:
     """What the stream holds, from an id (inclusive) downwards, fetched in steps as it is asked for."""
     while upto is not None:
-        with redis_errors():
-            rows: Any = client.xrevrange(stream_key(name), max=str(upto), count=step)
+        try:
+            with redis_errors():
+                rows: Any = client.xrevrange(stream_key(name), max=str(upto), count=step)
+        except KeyUnreadable as error:
+            log.warning("the stream of %s cannot be read: %s", name, error)
+            return
         entries = [read_entry(row[0], row[1]) for row in rows]
         yield from entries
         upto = before(entries[-1].id) if len(entries) == step else None
@@ -142,10 +173,10 @@ def read_instances(
     statuses = read_raw_statuses(client, [exchange_id for exchange_id, _ in exchanges])
     for (exchange_id, name), raw in zip(exchanges, statuses, strict=True):
         if raw.value is not None:
-            views.append(InstanceView(exchange_id, name, read_status(raw.value), raw.ttl_ms))
+            views.append(InstanceView(exchange_id, name, raw.reading, raw.ttl_ms, owner_state=raw.owner_state))
         else:
             known, error = last_known(client, name)
-            views.append(InstanceView(exchange_id, name, None, last_known=known, last_error=error))
+            views.append(InstanceView(exchange_id, name, None, None, known, error, raw.owner_state))
     return views
 
 
@@ -158,8 +189,10 @@ def read_newest_ids(client: SyncClient, names: Sequence[str]) -> dict[str, str]:
         pipeline = client.pipeline(transaction=False)
         for name in names:
             pipeline.xrevrange(stream_key(name), count=1)
-        replies = pipeline.execute()
-    return {name: rows[0][0].decode("ascii") if rows else "0-0" for name, rows in zip(names, replies, strict=True)}
+        replies = pipeline.execute(raise_on_error=False)
+    # An error is a key that holds no stream: for the others it means nothing.
+    found = [rows if isinstance(rows, list) else [] for rows in replies]
+    return {name: rows[0][0].decode("ascii") if rows else "0-0" for name, rows in zip(names, found, strict=True)}
 
 
 def read_entry_at(client: SyncClient, name: str, entry_id: EntryId) -> StreamEntry | None:

@@ -119,10 +119,10 @@ class StreamEntry:
     problem: str = ""
 
     def to_json(self) -> dict[str, str]:
-        """``{"id": …, …fields}``. A field that is itself called ``id`` travels as ``field:id``."""
+        """``{"id": …, …fields}``. A field called ``id`` travels as ``field:id``, ``field:x`` as ``field:field:x``."""
         wire = {"id": str(self.id)}
         for name, value in self.fields.items():
-            wire["field:id" if name == "id" else name] = value
+            wire[f"field:{name}" if name == "id" or name.startswith("field:") else name] = value
         return wire
 
     @property

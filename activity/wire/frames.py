@@ -24,6 +24,7 @@ class CloseCode:
     FORBIDDEN: Final = 4403
     UNKNOWN_EXCHANGE: Final = 4404
     STALLED: Final = 4408
+    TOO_MANY_SOCKETS: Final = 4413
 
 
 class _ClientFrame(BaseModel):
@@ -79,6 +80,7 @@ class Status(_ServerFrame):
     lastKnown: dict[str, str] | None = Field(description="While offline: the newest entry that tells the state")
     ttlMs: int | None = Field(default=None, description="Milliseconds that the key had left when this frame was made")
     problem: str = Field(default="", description="Why a status that exists cannot be read; empty where it can")
+    ownerState: str = Field(default="", description="Of the ownership hash: held, released, lost_pending, lost_logged")
 
 
 class Store(_ServerFrame):

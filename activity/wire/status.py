@@ -5,17 +5,20 @@ one; `read_status` keeps every field and never raises.
 """
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from activity.wire.clock import Timestamp
 
 #: Seconds between two heartbeats where nothing else is configured (the loop's own unit is the second).
 HEARTBEAT_SECONDS: Final = 15
+#: The longest interval that can be configured.
+LONGEST_HEARTBEAT_SECONDS: Final = 3600
 #: The key's TTL is always this many intervals: 3 x 15 s = 45 s. The interval is configurable, the ratio is not.
 TTL_INTERVALS: Final = 3
 
@@ -95,8 +98,14 @@ class ReadStatus(_StatusFields):
     pid: int | None = None
     version: str | None = None
     mode: str | None = None
-    heartbeatSeconds: int | None = Field(default=None, ge=1)
+    heartbeatSeconds: int | None = None
     epoch: int | None = None
+
+    @field_validator("heartbeatSeconds", mode="before")
+    @classmethod
+    def _within_an_hour(cls, value: object) -> object:
+        """An interval that nobody can mean counts as absent: it decides what is late, and nothing else."""
+        return value if type(value) is int and 1 <= value <= LONGEST_HEARTBEAT_SECONDS else None
 
     @property
     def interval(self) -> int:
@@ -116,6 +125,12 @@ class StatusReading:
     fields: dict[str, Any] = field(default_factory=dict)
     status: ReadStatus | None = None
     problem: str = ""
+
+
+def _finite(text: str) -> float | str:
+    """The number, or its text where it is beyond a float: 1e400 would become Infinity, which is not JSON."""
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
@@ -141,7 +156,9 @@ def _encodable(value: Any) -> Any:
 def read_status(raw: bytes) -> StatusReading:
     """Read a status value of any origin. Never raises; unknown fields are kept."""
     try:
-        value = _encodable(json.loads(raw.decode("utf-8", errors="replace"), parse_constant=_refuse_constant))
+        value = _encodable(
+            json.loads(raw.decode("utf-8", errors="replace"), parse_constant=_refuse_constant, parse_float=_finite)
+        )
     except (ValueError, RecursionError) as error:  # RecursionError: JSON nested deeper than the interpreter's stack
         return StatusReading(raw, problem=f"not JSON: {error}")
     if not isinstance(value, dict):

@@ -1,7 +1,5 @@
 """Who gets no feed, and with which code they are told."""
 
-import json
-
 import pytest
 import websockets
 
@@ -111,7 +109,7 @@ async def test_losing_the_grant_ends_the_socket_and_getting_it_opens_the_feed(ow
             await client.next("status")
             own_web.run(grant.format("remove_perm"))
             assert (await client.closed())[0] == 4403
-        assert {json.dumps(frame["exchange"]) for frame in network.frames} == {'"kraken"'}
+        assert {frame["exchange"] for frame in network.frames if "exchange" in frame} == {"kraken"}
 
 
 async def test_a_program_uses_a_bearer_token(own_web: WebServer) -> None:
