@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
+from activity.instance.exits import ExitCode
 from activity.management.processes import Child, Runner
 from perseus_admin.config import BASE_DIR
 
@@ -98,6 +99,19 @@ class Demo:
         if actor.was_killed:
             actor.was_killed = False
             actor.start_at = now + AWAY * self._heartbeat
+            return
+        if child.returncode == -signal.SIGKILL:
+            # Somebody tries what a crash looks like: long enough to be seen as lost, or to be started again by hand.
+            away = AWAY * self._heartbeat
+            self._runner.say(
+                f"demo: somebody killed {child.name}; unless it is started by hand, it comes back in {away} s"
+            )
+            actor.kills += 1
+            actor.start_at = now + away
+            return
+        if child.returncode == ExitCode.CONFLICT:
+            self._runner.say(f"demo: another instance holds {actor.part.exchange}; again in {LONGEST_PAUSE:g} s")
+            actor.start_at = now + LONGEST_PAUSE
             return
         if now - child.started > LONGEST_PAUSE:
             actor.pause = FIRST_PAUSE

@@ -51,10 +51,14 @@ def test_four_labelled_instances_one_of_which_is_killed_and_comes_back(folder: P
         assert run.said("demo-kraken comes back")
         assert statuses(run)["kucoin"]["connectionState"] == "warming"
 
-        # A worker that ends without being told to: said, and brought back too.
+        # One that somebody kills is seen as lost, and comes back. One that ends by itself is brought back at once.
         os.kill(run.pid_of("worker --exchange binance"), signal.SIGKILL)
-        eventually(lambda: run.said("demo-binance has ended by SIGKILL, which was not planned"))
-        eventually(lambda: len([line for line in run.said("Registered binance") if "demo-binance" in line]) == 2)
+        eventually(lambda: run.said("demo: somebody killed demo-binance"))
+        eventually(lambda: "binance" not in statuses(run))
+        os.kill(run.pid_of("worker --exchange coinbase"), signal.SIGTERM)
+        eventually(lambda: run.said("demo-coinbase has ended with exit code 0, which was not planned"))
+        eventually(lambda: len([line for line in run.said("Registered coinbase") if "demo-coinbase" in line]) == 2)
+        eventually(lambda: "binance" in statuses(run), within=40)
 
         # The programs that the workers carry, too.
         assert len(processes_of(folder)) >= 3 + 2 * len(PARTS)
