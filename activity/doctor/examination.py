@@ -1,12 +1,12 @@
 """Everything that the doctor looks at. Each part answers within seconds, and none keeps the others from being seen."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from django.db import DatabaseError, connection
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from activity.doctor.lines import Line, error, ok, warning
@@ -28,14 +28,17 @@ LAG_SECONDS: Final = 60
 FULL: Final = 0.9
 
 
-def examine(redis_url: str) -> list[Line]:
-    """Look at everything but the way through the proxy, which needs a URL (`activity.doctor.socket`)."""
+def examine(redis_url: str, *, hidden: Collection[int] = ()) -> list[Line]:
+    """Look at everything but the way through the proxy, which needs a URL (`activity.doctor.socket`).
+
+    `hidden` are ids of exchanges that whoever asks may not view: nothing is said of them, nor of channels about them.
+    """
     lines: list[Line] = []
     with sync_client(redis_url) as client:
         lines += _redis(client, name_of(redis_url))
         lines += _database()
-        lines += _exchanges(client)
-    lines += _notifications()
+        lines += _exchanges(client, hidden)
+    lines += _notifications(hidden)
     return lines
 
 
@@ -173,16 +176,16 @@ def _sqlite() -> Iterator[Line]:
 # --- exchanges: streams and the recorder ---
 
 
-def _exchanges(client: SyncClient) -> Iterator[Line]:
+def _exchanges(client: SyncClient, hidden: Collection[int]) -> Iterator[Line]:
     try:
-        exchanges = list(Exchange.objects.filter(active=True).order_by("name"))
+        exchanges = list(Exchange.objects.filter(active=True).exclude(pk__in=hidden).order_by("name"))
         cursors = {cursor.exchange_id: cursor.entry_id for cursor in ArchiveCursor.objects.all()}
         since = timezone.now() - timedelta(days=7)
         gaps = dict(ArchiveGap.objects.filter(found_at__gte=since).values_list("exchange").annotate(number=Count("pk")))
     except DatabaseError:
         return  # said by the database's own lines
     if not exchanges:
-        yield warning("Exchanges", "there is none", "Add the first one in the Django admin.")
+        yield warning("Exchanges", "there is none to look at", "Add the first one in the Django admin.")
         return
     try:
         streams = read_stream_health(client, [(one.name, cursors.get(one.pk, START)) for one in exchanges])
@@ -238,9 +241,9 @@ def _days(seconds: float) -> str:
 # --- notifications ---
 
 
-def _notifications() -> Iterator[Line]:
+def _notifications(hidden: Collection[int]) -> Iterator[Line]:
     try:
-        channels = list(NotificationChannel.objects.filter(active=True))
+        channels = list(_channels(hidden))
         for channel in channels:
             waiting = channel.deliveries.filter(state=Delivery.State.WAITING, test=False).order_by("id").first()
             name = f"Notifications to {channel.name}"
@@ -258,3 +261,10 @@ def _notifications() -> Iterator[Line]:
         return  # said by the database's own lines
     if not channels:
         yield ok("Notifications", "no channel; they are added in the Django admin")
+
+
+def _channels(hidden: Collection[int]) -> QuerySet[NotificationChannel]:
+    channels = NotificationChannel.objects.filter(active=True)
+    if not hidden:
+        return channels
+    return channels.filter(exchanges__isnull=False).exclude(exchanges__in=hidden).distinct()

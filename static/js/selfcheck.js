@@ -4,7 +4,7 @@ const line = document.querySelector("[data-socket]");
 const SECONDS = 10;
 
 const say = (level, found) => {
-  line.dataset.socket = level;
+  line.dataset.level = level;
   line.querySelector("[data-socket-level]").textContent = level;
   line.querySelector("[data-socket-found]").textContent = found;
 };

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from activity.models import Exchange, User
+from activity.models import Exchange, NotificationChannel, User
 from tests.servers import RedisServer
 
 
@@ -18,7 +18,7 @@ def quick(settings: Settings, db: None) -> None:
 
 def signed_in(**fields: bool) -> Client:
     client = Client()
-    user = User.objects.create_user("someone@example.org", "nine green bottles", **fields)
+    user = User.objects.create_user(f"someone{User.objects.count()}@example.org", "nine green bottles", **fields)
     client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     return client
 
@@ -42,6 +42,16 @@ def test_staff_see_every_line_and_what_to_do(redis_server: RedisServer) -> None:
     assert re.search(r"\d of \d+ lines need to be seen to", page)
     assert page.index('data-level="error"') < page.index('data-level="ok"')
     assert "data-socket" in page
+
+
+def test_staff_see_nothing_of_an_exchange_that_they_may_not_view(redis_server: RedisServer) -> None:
+    NotificationChannel.objects.create(name="everything", url="json://h", shown_url="json://h/…", kinds=["error"])
+    page = signed_in(is_staff=True).get("/self-check/").content.decode()
+    assert "kraken" not in page
+    assert "everything" not in page
+    seen = signed_in(is_staff=True, is_superuser=True).get("/self-check/").content.decode()
+    assert "Stream of kraken" in seen
+    assert "Notifications to everything" in seen
 
 
 def test_the_menu_leads_there_for_staff_only(redis_server: RedisServer) -> None:
