@@ -111,7 +111,7 @@ class _Standby:
         finally:
             if not ours:
                 lock.close()
-        return lock
+        return lock if ours else None
 
     async def _claim(self, lock: HostLock) -> bool:
         config, registry = self._config, self._registry

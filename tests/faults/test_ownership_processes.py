@@ -64,6 +64,7 @@ def test_a_killed_owner_is_succeeded_by_exactly_one_standby(owners: Owners) -> N
     owners.assert_one_at_a_time(processes=2)
     took_over = [worker for worker in standbys if "Registered kraken" in worker.output]
     assert len(took_over) == 1
+    assert [worker.process.poll() for worker in standbys] == [None] * 3
     assert owners.epochs() == [before["epoch"], after["epoch"]]
     for worker in sorted(standbys, key=lambda worker: worker in took_over):
         assert worker.stop() == ExitCode.STOPPED
@@ -122,7 +123,7 @@ def test_a_takeover_starts_work_only_when_the_old_owner_has_stopped(owners: Owne
     Holds: it is fenced with exit code 4, the new owner's program starts after the old one is dead, and entries of
     the two epochs do not mix.
     """
-    first, before = owners.owner(heartbeat_seconds=2)
+    first, before = owners.owner()
     refused = owners.start()
     assert refused.wait() == ExitCode.CONFLICT
     token = f"{before['instanceId']}@{before['epoch']}"
@@ -147,7 +148,7 @@ def test_a_takeover_of_a_stopped_owner_waits_until_its_time_is_over(owners: Owne
     Holds: the new owner's program starts after the old one, which its guard ends, is dead; the owner that wakes up
     is fenced.
     """
-    first, before = owners.owner(heartbeat_seconds=2, stubborn=True)
+    first, before = owners.owner(stubborn=True)
     with stopped(first):
         owners.start(take_over=f"{before['instanceId']}@{before['epoch']}")
         after = owners.successor_of(before)
@@ -175,7 +176,7 @@ def test_a_deleted_key_never_makes_two_owners(owners: Owners) -> None:
 
     Holds: the owner stops its program and starts it under a higher epoch, and nobody else becomes owner meanwhile.
     """
-    first, before = owners.owner(heartbeat_seconds=2)
+    first, before = owners.owner()
     standby = owners.standby()
     owners.exchange.client.delete(owners.exchange.key)
     second = owners.start()
@@ -215,7 +216,15 @@ def test_a_handover_goes_to_the_chosen_standby_alone(owners: Owners) -> None:
     after = owners.successor_of(before)
     assert after["instanceId"] == chosen.instanceId
     owners.assert_one_at_a_time(processes=2)
-    eventually(lambda: len(read_standbys(owners.exchange.client, EXCHANGE_ID)) == 2)
+    others = {view.status.instanceId for view in waiting} - {chosen.instanceId}
+
+    def still_waiting() -> bool:
+        found = {view.status.instanceId for view in read_standbys(owners.exchange.client, EXCHANGE_ID)}
+        assert found == others
+        return True
+
+    eventually(still_waiting)
+    assert [worker.process.poll() for worker in standbys] == [None] * 3
 
 
 def test_a_guard_that_is_killed_is_missed_loudly(owners: Owners) -> None:
