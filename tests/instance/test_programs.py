@@ -51,6 +51,15 @@ def test_a_death_by_signal_while_warming_is_an_error_and_leads_back_to_idle(
     assert exchange.is_gone()
 
 
+def test_a_program_that_gives_up_roots_rights_can_still_say_that_it_is_ready(
+    workers: Workers, exchange: Exchange
+) -> None:
+    drop = "os.geteuid() or (os.setgid(65534), os.setuid(65534))\n"
+    worker = workers.start(*program(drop + "say('READY=1'); time.sleep(60)"))
+    exchange.reaches("active")
+    assert worker.stop() == ExitCode.STOPPED
+
+
 def test_a_program_that_says_stopping_and_ends_with_0_has_ended_in_order(workers: Workers, exchange: Exchange) -> None:
     worker = workers.start(*program("say('READY=1'); time.sleep(0.5); say('STOPPING=1'); time.sleep(0.2)"))
     assert worker.wait() == ExitCode.STOPPED
