@@ -18,35 +18,23 @@ everybody. Who is back by then has not died; who is not is dead, and is written 
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from activity.recorder.notices import Death, event_of_epoch, event_of_older_writer, reset_fields
+from activity.recorder.deathbook import DeathBook
+from activity.recorder.notices import Death, event_of_epoch, event_of_older_writer
 from activity.store.answers import Lost, Unreported
 from activity.store.client import AsyncClient, StoreUnavailable
-from activity.store.once import append_once
 from activity.store.ownership import Ownership
-from activity.store.watch import (
-    Server,
-    Sight,
-    agree_on_reset,
-    find_event,
-    look,
-    newest_state,
-    read_agreed_reset,
-    read_server,
-)
-from activity.wire.entries import EntryId
+from activity.store.watch import Server, Sight, look, newest_state, read_server
 from activity.wire.status import read_status
 
 log = logging.getLogger(__name__)
 
-#: Milliseconds by which clocks and reading orders may differ without a notice being missed or a sign-off mistaken.
-_MARGIN_MILLISECONDS: Final = 60_000
+#: Milliseconds before its time at which a key that goes was deleted, and did not run out between two looks.
 _SIGN_OFF_MILLISECONDS: Final = 1_500
 #: Heartbeats that a writer may miss while its key stays, before it counts as unchanged. 4 x 15 s are the 60 s.
 _UNCHANGED_INTERVALS: Final = 4
@@ -105,7 +93,7 @@ class DeathWatch:
         """`exchanges` gives (id, name) of all exchanges; `host` names this machine in the notice of a reset."""
         self._client = client
         self._exchanges = exchanges
-        self._host = host
+        self._book = DeathBook(client, host)
         self._options = options or DeathOptions()
         self._clock = clock
         self._server: Server | None = None
@@ -113,8 +101,6 @@ class DeathWatch:
         self._wait: _Wait | None = None
         #: (exchange, epoch) that was missing when a wait ended: it is dead, whoever else is missing.
         self._judged: set[tuple[int, int]] = set()
-        #: eventIds of reset notices that this watcher knows to be written.
-        self._resets_told: set[str] = set()
         self._away = False
         self._names: dict[int, str] = {}
 
@@ -138,7 +124,7 @@ class DeathWatch:
         now = self._clock()
         self._notice_changes(server, now)
         self._server, self._away = server, False
-        await self._finish_reset(server)
+        await self._book.finish_reset(server)
         await self._finish_pending(sights, server)
         missing = {i for i, sight in sights.items() if await self._is_missing(i, sight, now, server)}
         if self._wait is None and self._are_many(missing, sights):
@@ -228,7 +214,7 @@ class DeathWatch:
                 judged = (exchange_id, known.epoch) in self._judged
                 if judged or server.now_ms - gone_ms >= self._settle_ms(known.interval):
                     why = "its key ran out" if not known.epoch else "its key and its ownership are gone from Redis"
-                    await self._write(self._of_memory(exchange_id, known, gone_ms, server, why))
+                    await self._book.write(self._of_memory(exchange_id, known, gone_ms, server, why))
                     self._alive.pop(exchange_id, None)
         for sight in sights.values():
             for dead in sight.record.unreported:
@@ -263,7 +249,7 @@ class DeathWatch:
             server.now_ms,
             "its lease ran out",
         )
-        await self._write(death)
+        await self._book.write(death)
         await ownership.mark_lost_logged(epoch)
         self._alive.pop(exchange_id, None)
         self._judged.discard((exchange_id, epoch))
@@ -284,7 +270,7 @@ class DeathWatch:
                     server.now_ms,
                     "its lease ran out",
                 )
-                await self._write(death)
+                await self._book.write(death)
                 await Ownership(self._client, exchange_id).mark_lost_logged(record.epoch)
 
     async def _write_unreported(self, exchange_id: int, dead: Unreported) -> None:
@@ -299,7 +285,7 @@ class DeathWatch:
             dead.noticed_ms,
             "another instance found its place empty and took it",
         )
-        await self._write(death)
+        await self._book.write(death)
         await Ownership(self._client, exchange_id).mark_lost_logged(dead.epoch)
 
     def _of_memory(self, exchange_id: int, known: _Alive, gone_ms: int, server: Server, why: str) -> Death:
@@ -317,17 +303,10 @@ class DeathWatch:
             if present and self._wait is None and not known.told and idle >= limit:
                 why = f"its status has not changed for {idle:.0f} s, though its key is still there"
                 gone_ms = known.changed_ms + int(limit * 1000)
-                await self._write(self._of_memory(exchange_id, known, gone_ms, server, why))
+                await self._book.write(self._of_memory(exchange_id, known, gone_ms, server, why))
                 known.told = True
             elif exchange_id not in self._names:
                 del self._alive[exchange_id]
-
-    async def _write(self, death: Death) -> None:
-        after = EntryId(max(0, death.beat_ms - _MARGIN_MILLISECONDS), 0)
-        found, last = await find_event(self._client, death.exchange_name, death.event_id, after)
-        if found is None:
-            log.warning("%s: %s", death.exchange_name, death.fields()["error"])
-            await append_once(self._client, death.exchange_name, death.fields(), event_id=death.event_id, after=last)
 
     # --- a registry that was reset ---
 
@@ -342,48 +321,14 @@ class DeathWatch:
         present = sum(sight.value is not None for i, sight in sights.items() if i not in affected)
         many = len(affected) >= self._options.many and len(affected) * 2 > len(affected) + present
         if affected and (wait.certain or many):
-            await self._report_reset(wait.cause, affected - missing, affected & missing, server)
+            back = [(self._names[i], i) for i in affected - missing]
+            gone = [(self._names[i], i) for i in affected & missing]
+            await self._book.report_reset(wait.cause, back, gone, server)
             for exchange_id in affected - missing:
                 for dead in self._fresh_deaths(sights[exchange_id]):
                     await Ownership(self._client, exchange_id).mark_lost_logged(dead.epoch)
         self._judged = {(i, self._epoch_of(i, sights[i])) for i in missing}
         self._wait = None
-
-    async def _report_reset(self, cause: str, back: set[int], gone: set[int], server: Server) -> None:
-        names = sorted((self._names[i], i) for i in back | gone)
-        name, exchange_id = names[0]
-        fields = reset_fields(
-            exchange_id,
-            name,
-            self._host,
-            cause,
-            sorted(self._names[i] for i in back),
-            sorted(self._names[i] for i in gone),
-        )
-        after = EntryId(max(0, server.now_ms - _MARGIN_MILLISECONDS), 0)
-        proposal = {
-            "eventId": f"reset:{server.run_id}:{server.now_ms}",
-            "exchange": name,
-            "after": str(after),
-            "fields": fields,
-        }
-        await agree_on_reset(self._client, server.run_id, json.dumps(proposal).encode())
-        await self._finish_reset(server)
-
-    async def _finish_reset(self, server: Server) -> None:
-        """Write what the watchers agreed on, if nobody has yet. The one who proposed it may have been killed since."""
-        agreed = await read_agreed_reset(self._client, server.run_id)
-        if agreed is None:
-            return
-        notice = json.loads(agreed)
-        event_id = str(notice["eventId"])
-        if event_id in self._resets_told:
-            return
-        found, last = await find_event(self._client, notice["exchange"], event_id, EntryId.parse(notice["after"]))
-        if found is None:
-            log.warning("%s", notice["fields"]["error"])
-            await append_once(self._client, notice["exchange"], notice["fields"], event_id=event_id, after=last)
-        self._resets_told = {event_id}
 
 
 def _interval(payload: bytes) -> int:

@@ -7,24 +7,21 @@ Everything here runs in the notifier's database thread, and each function is one
 is lost. A message that was being sent is sent again, under the same delivery number.
 """
 
-import fcntl
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
 from activity.models import ArchiveCursor, ArchivedEntry, Delivery, DeliveryEntry, Exchange, NotificationChannel
 from activity.models.notifications import NotificationCursor
 from activity.recorder.messages import FOOTER_BYTES, kind_of, split, text_of, title_of
+from activity.recorder.right import RightToSend
 from activity.wire.entries import RETENTION_DAYS, EntryId
 
-#: Any number will do; it is what the recorders' notifiers exclude each other by on Postgres.
-_ADVISORY_LOCK: Final = 7_377_002
 #: Entries of one exchange that are looked at for one message.
 _BATCH: Final = 200
 #: Old deliveries removed with each one that is sent. They are kept as long as a stream keeps its entries.
@@ -68,7 +65,7 @@ class Outbox:
     """The queue as one notifier sees it. Not for several threads."""
 
     def __init__(self) -> None:
-        self._lock: int | None = None
+        self._right = RightToSend()
         self._leading = False
         #: How far each channel has looked, by exchange: what has not moved since is not looked at again.
         self._seen: dict[int, dict[int, EntryId]] = {}
@@ -77,7 +74,7 @@ class Outbox:
 
     def lead(self) -> bool:
         """Whether this process is the one that sends. The right ends with the process, or with its connection."""
-        leading = self._lead_on_postgres() if connection.vendor == "postgresql" else self._lead_on_sqlite()
+        leading = self._right.take()
         if leading and not self._leading:
             Delivery.objects.filter(state=Delivery.State.SENDING).update(
                 state=Delivery.State.WAITING,
@@ -87,40 +84,10 @@ class Outbox:
         self._leading = leading
         return leading
 
-    def _lead_on_postgres(self) -> bool:
-        with connection.cursor() as cursor:
-            # The lock belongs to the session: where the connection was lost, so was the lock.
-            cursor.execute(
-                "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objsubid = 1"
-                " AND objid = %s AND pid = pg_backend_pid() AND granted"
-                " AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))",
-                [_ADVISORY_LOCK],
-            )
-            if cursor.fetchone()[0]:
-                return True
-            cursor.execute("SELECT pg_try_advisory_lock(%s)", [_ADVISORY_LOCK])
-            return bool(cursor.fetchone()[0])
-
-    def _lead_on_sqlite(self) -> bool:
-        name = str(connection.settings_dict["NAME"])
-        if self._lock is not None or name == ":memory:" or name.startswith("file:"):
-            return True
-        descriptor = os.open(f"{name}.notifier.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return False
-        self._lock = descriptor
-        return True
-
     def resign(self) -> None:
         """Let another notifier send, at once."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        self._right.give_back()
         self._leading = False
-        connection.close()
 
     # --- what is to be told ---
 

@@ -9,7 +9,7 @@ import signal
 import sys
 from typing import Any
 
-from activity.recorder import deaths
+from activity.recorder import deathbook
 from activity.recorder.deaths import DeathOptions
 from activity.store.client import async_client
 from activity.store.once import append_once
@@ -22,7 +22,7 @@ def die(*_: Any, **__: Any) -> Any:
 
 
 def die_before(step: str) -> None:
-    names = vars(deaths)
+    names = vars(deathbook)
     match step:
         case "looking for an earlier notice":
             names["find_event"] = die

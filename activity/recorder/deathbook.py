@@ -1,0 +1,69 @@
+"""Notices into the streams, each exactly once: whoever writes it, whenever it was killed, however many write it."""
+
+import json
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from activity.recorder.notices import Death, reset_fields
+from activity.store.client import AsyncClient
+from activity.store.once import append_once
+from activity.store.watch import Server, agree_on_reset, find_event, read_agreed_reset
+from activity.wire.entries import EntryId
+
+log = logging.getLogger(__name__)
+
+#: Milliseconds by which Redis' clock may have stepped back without an earlier notice being overlooked.
+_MARGIN_MILLISECONDS: Final = 60_000
+
+
+class DeathBook:
+    """Writes notices for one watcher. Everything may be repeated, and raises StoreUnavailable."""
+
+    def __init__(self, client: AsyncClient, host: str) -> None:
+        """`host` names this machine in the notice of a reset."""
+        self._client = client
+        self._host = host
+        #: eventId of the newest reset notice that this watcher knows to be written.
+        self._reset_told = ""
+
+    async def write(self, death: Death) -> None:
+        """Append the notice, unless it stands there already: at the earliest since the last heartbeat."""
+        after = EntryId(max(0, death.beat_ms - _MARGIN_MILLISECONDS), 0)
+        found, last = await find_event(self._client, death.exchange_name, death.event_id, after)
+        if found is None:
+            fields = death.fields()
+            log.warning("%s: %s", death.exchange_name, fields["error"])
+            await append_once(self._client, death.exchange_name, fields, event_id=death.event_id, after=last)
+
+    async def report_reset(
+        self, cause: str, back: Sequence[tuple[str, int]], gone: Sequence[tuple[str, int]], server: Server
+    ) -> None:
+        """Agree with the other watchers on one notice about these (name, id), and have it written."""
+        name, exchange_id = min([*back, *gone])
+        fields = reset_fields(
+            exchange_id, name, self._host, cause, sorted(one for one, _ in back), sorted(one for one, _ in gone)
+        )
+        proposal = {
+            "eventId": f"reset:{server.run_id}:{server.now_ms}",
+            "exchange": name,
+            "after": str(EntryId(max(0, server.now_ms - _MARGIN_MILLISECONDS), 0)),
+            "fields": fields,
+        }
+        await agree_on_reset(self._client, server.run_id, json.dumps(proposal).encode())
+        await self.finish_reset(server)
+
+    async def finish_reset(self, server: Server) -> None:
+        """Write what the watchers agreed on, if nobody has yet. Who proposed it may have been killed since."""
+        agreed = await read_agreed_reset(self._client, server.run_id)
+        if agreed is None:
+            return
+        notice = json.loads(agreed)
+        event_id = str(notice["eventId"])
+        if event_id == self._reset_told:
+            return
+        found, last = await find_event(self._client, notice["exchange"], event_id, EntryId.parse(notice["after"]))
+        if found is None:
+            log.warning("%s", notice["fields"]["error"])
+            await append_once(self._client, notice["exchange"], notice["fields"], event_id=event_id, after=last)
+        self._reset_told = event_id
