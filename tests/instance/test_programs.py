@@ -54,6 +54,7 @@ def test_a_death_by_signal_while_warming_is_an_error_and_leads_back_to_idle(
 def test_a_program_that_gives_up_roots_rights_can_still_say_that_it_is_ready(
     workers: Workers, exchange: Exchange
 ) -> None:
+    workers.folder.chmod(0o711)  # as /tmp is: others may pass
     drop = "os.geteuid() or (os.setgid(65534), os.setuid(65534))\n"
     worker = workers.start(*program(drop + "say('READY=1'); time.sleep(60)"))
     exchange.reaches("active")
