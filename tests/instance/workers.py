@@ -79,9 +79,9 @@ class Workers:
         }
         return self._run([PYTHON, "-m", module, json.dumps(config)], {})
 
-    def manage(self, *arguments: str, **environment: str) -> Worker:
+    def manage(self, *arguments: str, command: str = "worker", **environment: str) -> Worker:
         """`manage.py worker` with these arguments, in the environment of a data folder that `prepare` made."""
-        return self._run([PYTHON, "manage.py", "worker", *arguments], environment)
+        return self._run([PYTHON, "manage.py", command, *arguments], environment)
 
     def _run(self, command: list[str], environment: Mapping[str, str]) -> Worker:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
