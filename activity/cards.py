@@ -8,23 +8,26 @@ of the last heartbeat is what the key's TTL has lost, and other durations are di
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from django.urls import reverse
 
-from activity.rows import entry_time
+from activity.rows import entry_taken
 from activity.store.history import InstanceView
-from activity.text import HEADLINE_CHARS, initials, milliseconds, visible
+from activity.text import HEADLINE_CHARS, epoch_parts, error_text, in_calendar, initials, milliseconds, visible
 from activity.wire.clock import parse_timestamp
 from activity.wire.entries import StreamEntry
 from activity.wire.keys import status_key
 from activity.wire.status import HEARTBEAT_SECONDS, ReadStatus, ttl_seconds
 
-#: fresh: beat within the interval. late: beyond it, key still there. lost: key gone. ended: gone after it said stopped.
-#: never: no history either. unreadable: the key is there, its value makes no sense. unknown: we could not look.
-Condition = Literal["fresh", "late", "lost", "ended", "never", "unreadable", "unknown"]
-#: What gets a clause of its own in the verdict, worst first.
-CLAUSES: Final[tuple[Condition, ...]] = ("lost", "unreadable", "late", "ended")
+#: fresh: beat within the interval. late: beyond it, key still there. lost: key gone while somebody owned the exchange.
+#: ended: gone in good order. never: no history either. unreadable: the key is there, its value makes no sense.
+#: foreign: the key is there, its value is another exchange's. unknown: we could not look.
+Condition = Literal["fresh", "late", "lost", "ended", "never", "unreadable", "foreign", "unknown"]
+#: What gets a clause of its own in the verdict, worst first. Behind these: who runs and does not serve, and who ended.
+CLAUSES: Final[tuple[Condition, ...]] = ("lost", "unreadable", "foreign", "late")
+#: States in which an instance lets go of its key in good order.
+RESTING: Final = ("stopped", "idle")
 #: Characters of an error on a card; the feed has the whole of it.
 ERROR_CHARS: Final = HEADLINE_CHARS
 
@@ -60,7 +63,9 @@ class Card:
     known_at: int | None = None
     heard_at: int | None = None  # the newest entry that we looked at
     lost_at: int | None = None  # when the key went: only a page that watched it go knows
+    looked_at: int | None = None  # while nobody can look: when somebody last could
     problem: str = ""
+    exchange_id: int = 0
 
     @property
     def online(self) -> bool:
@@ -87,9 +92,20 @@ class Card:
         """Said of an older writer's instance, which reports no epoch."""
         return "no epoch" if self.online and not self.epoch else ""
 
+    @property
+    def epoch_head(self) -> str:
+        """What is left out of the epoch where it is narrow."""
+        return epoch_parts(self.epoch)[0]
+
+    @property
+    def epoch_tail(self) -> str:
+        """The part of the epoch that is always shown."""
+        return epoch_parts(self.epoch)[1]
+
     def facts(self) -> dict[str, str | int | None]:
         """Everything, for the page's scripts."""
-        return {**asdict(self), "lifetime": self.lifetime, "expires_at": self.expires_at, "unfenced": self.unfenced}
+        derived = ("lifetime", "expires_at", "unfenced", "epoch_head", "epoch_tail")
+        return asdict(self) | {name: getattr(self, name) for name in derived}
 
 
 def _short(text: str | None) -> str:
@@ -111,7 +127,8 @@ def _online(card: Card, status: ReadStatus, ttl_ms: int | None, now: int) -> Car
         moment = _moment(text)
         if moment is None or beat is None or age is None:
             return moment
-        return now - age - (beat - moment)  # the difference by the writer's clock, laid against ours
+        # The difference by the writer's clock, laid against ours; of two absurd times it may be beyond any calendar.
+        return in_calendar(now - age - (beat - moment))
 
     admin = status.adminDisplayName or status.adminEmail or ""
     return replace(
@@ -119,7 +136,7 @@ def _online(card: Card, status: ReadStatus, ttl_ms: int | None, now: int) -> Car
         # A key without a TTL tells no age, so nothing says that its writer still lives.
         cond="late" if age is None or age // 1000 > status.interval else "fresh",
         state=status.connectionState.value,
-        beat_at=None if age is None else now - age,
+        beat_at=None if age is None else in_calendar(now - age),
         interval=status.interval,
         state_since=since(status.lastStateChange),
         running_since=since(status.registeredAt),
@@ -141,17 +158,32 @@ def _online(card: Card, status: ReadStatus, ttl_ms: int | None, now: int) -> Car
 
 
 def _time_of(entry: StreamEntry | None) -> int | None:
-    moment = entry_time(entry) if entry else None
+    moment = entry_taken(entry) if entry else None
     return None if moment is None else milliseconds(moment)
 
 
-def _offline(card: Card, known: StreamEntry | None, error: StreamEntry | None) -> Card:
+def _gone(owner_state: str, known: StreamEntry | None) -> Condition:
+    """What it means that there is no key: the ownership decides; older writers have none, and their last state does."""
+    if owner_state == "released":
+        return "ended"
+    if owner_state:  # held, lost_pending, lost_logged: it was gone before it let go
+        return "lost"
     if known is None:
-        return card
+        return "never"
+    return "ended" if known.state in RESTING else "lost"
+
+
+def _offline(card: Card, view: InstanceView) -> Card:
+    known, error = view.last_known, view.last_error
+    cond = _gone(view.owner_state, known)
     times = [time for time in (_time_of(known), _time_of(error)) if time is not None]
+    if cond == "never":
+        return card
+    if known is None:
+        return replace(card, cond=cond, heard_at=max(times, default=None), **_error(error))
     return replace(
         card,
-        cond="ended" if known.state == "stopped" else "lost",
+        cond=cond,
         state=known.state,
         known_at=_time_of(known),
         heard_at=max(times, default=None),
@@ -160,25 +192,32 @@ def _offline(card: Card, known: StreamEntry | None, error: StreamEntry | None) -
         admin=_short(known.fields.get("adminEmail")),
         initials=initials(known.fields.get("adminEmail", "")),
         epoch=_short(known.fields.get("epoch")),
-        error=_short(error.fields.get("error")) if error else "",
-        error_at=_time_of(error),
+        **_error(error),
     )
+
+
+def _error(error: StreamEntry | None) -> dict[str, Any]:
+    return {"error": _short(error_text(error.fields["error"])) if error else "", "error_at": _time_of(error)}
 
 
 def blank_card(exchange_id: int, name: str, display_name: str = "") -> Card:
     """A card that knows nothing but its exchange."""
     shown = "" if display_name.lower() == name else visible(display_name)
-    return Card(name, reverse("exchange", args=[name]), status_key(exchange_id), shown)
+    return Card(name, reverse("exchange", args=[name]), status_key(exchange_id), shown, exchange_id=exchange_id)
 
 
 def card_of(view: InstanceView, now: datetime, display_name: str = "") -> Card:
     """The card of what Redis said at the moment `now`."""
     card = blank_card(view.exchange_id, view.exchange_name, display_name)
     if view.reading is None:
-        return _offline(card, view.last_known, view.last_error)
-    if view.reading.status is None:
+        return _offline(card, view)
+    status = view.reading.status
+    if status is None:
         return replace(card, cond="unreadable", problem=_short(view.reading.problem))
-    return _online(card, view.reading.status, view.ttl_ms, milliseconds(now))
+    if (status.exchangeId, status.exchangeName.lower()) != (view.exchange_id, view.exchange_name):
+        words = f"This key holds the status of {_short(status.exchangeName)} ({status.exchangeId})."
+        return replace(card, cond="foreign", problem=words)
+    return _online(card, status, view.ttl_ms, milliseconds(now))
 
 
 def unknown_card(exchange_id: int, name: str, display_name: str, problem: str) -> Card:
@@ -215,4 +254,6 @@ def verdict_of(cards: Sequence[Card]) -> Verdict:
         every = served == total and total > 1
         verb = "known to be served" if unknown else "served"
         rest.append(f"All {total} {noun} served" if every else f"{served} of {total} {noun} {verb}")
-    return Verdict([card for cond in CLAUSES for card in having(cond)], rest)
+    clauses = [card for cond in CLAUSES for card in having(cond)]
+    resting = [card for card in having("fresh") if not card.served]
+    return Verdict([*clauses, *resting, *having("ended")], rest)

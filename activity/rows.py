@@ -1,13 +1,26 @@
 """One row of the feed: what a page shows of one entry. static/js/rows.js fills the same markup for live entries."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from django.urls import reverse
 
-from activity.text import HEADLINE_CHARS, cut, from_milliseconds, raw_json, size, visible
+from activity.text import (
+    HEADLINE_CHARS,
+    cut,
+    duration,
+    epoch_parts,
+    error_text,
+    from_milliseconds,
+    milliseconds,
+    raw_json,
+    size,
+    skew,
+    visible,
+)
 from activity.wire.clock import parse_timestamp
 from activity.wire.entries import EntryKind, StreamEntry
 
@@ -19,22 +32,41 @@ KINDS: Final[tuple[EntryKind, ...]] = ("state_transition", "error", "unknown", "
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Every text is ready to be shown: cut, and with unseen characters made visible."""
+    """Every text is ready to be shown: cut, and with unseen characters made visible.
+
+    `at` is when the writer says that it happened, `taken` when Redis took it: the age is counted from there, because
+    every instance has its own clock. `after` is how long the state lasted that a transition ended.
+    """
 
     kind: EntryKind
     exchange: str = ""
     id: str = ""
     at: datetime | None = None
+    taken: datetime | None = None
+    skew: str = ""
+    skew_title: str = ""
     lead: str = ""
     rest: str = ""
     from_state: str = "idle"
     to_state: str = "idle"
+    after: str = ""
+    instance: str = ""
     host: str = ""
     epoch: str = ""
     full: str = ""
     raw: str = ""
     hidden: str = ""
     url: str = ""
+
+    @property
+    def epoch_head(self) -> str:
+        """What is left out of the epoch where it is narrow."""
+        return epoch_parts(self.epoch)[0]
+
+    @property
+    def epoch_tail(self) -> str:
+        """The part of the epoch that is always shown."""
+        return epoch_parts(self.epoch)[1]
 
 
 def split_error(error: str) -> tuple[str, str]:
@@ -46,7 +78,7 @@ def split_error(error: str) -> tuple[str, str]:
 
 def _headline(entry: StreamEntry) -> tuple[str, str]:
     if entry.kind == "error":
-        return split_error(entry.fields["error"])
+        return split_error(error_text(entry.fields["error"]))
     if entry.kind == "unknown":
         return entry.fields["event"][:HEADLINE_CHARS], ""
     if entry.kind == "malformed":
@@ -54,9 +86,9 @@ def _headline(entry: StreamEntry) -> tuple[str, str]:
     return "", ""
 
 
-def entry_time(entry: StreamEntry) -> datetime | None:
-    """When the writer says that it happened, else when Redis took the entry (its id), else None."""
-    return parse_timestamp(entry.fields.get("timestamp")) or from_milliseconds(entry.id.milliseconds)
+def entry_taken(entry: StreamEntry) -> datetime | None:
+    """When Redis took the entry (its id), else when the writer says that it happened, else None."""
+    return from_milliseconds(entry.id.milliseconds) or parse_timestamp(entry.fields.get("timestamp"))
 
 
 def row_of(exchange: str, entry: StreamEntry) -> Row:
@@ -66,15 +98,21 @@ def row_of(exchange: str, entry: StreamEntry) -> Row:
     lead, rest = _headline(entry)
     error = fields["error"] if entry.kind == "error" else ""
     moved = entry.kind == "state_transition"
+    said, taken = parse_timestamp(fields.get("timestamp")), entry_taken(entry)
+    mark, explanation = skew(milliseconds(said), milliseconds(taken)) if said and taken else ("", "")
     return Row(
         kind=entry.kind,
         exchange=exchange,
         id=str(entry.id),
-        at=entry_time(entry),
+        at=said or taken,
+        taken=taken,
+        skew=mark,
+        skew_title=explanation,
         lead=visible(lead),
         rest=visible(rest),
         from_state=fields["fromState"] if moved else "idle",
         to_state=fields["toState"] if moved else "idle",
+        instance=visible(fields.get("instanceId", "")[:HEADLINE_CHARS]) if moved else "",
         host=visible(fields.get("hostname", "")[:HEADLINE_CHARS]),
         epoch=visible(fields.get("epoch", "")[:HEADLINE_CHARS]),
         full=visible(cut(error)[0]) if "\n" in error or len(error) > HEADLINE_CHARS else "",
@@ -82,3 +120,23 @@ def row_of(exchange: str, entry: StreamEntry) -> Row:
         hidden=size(hidden) if hidden else "",
         url=reverse("entry", args=[exchange, str(entry.id)]),
     )
+
+
+def rows_of(entries: Sequence[tuple[str, StreamEntry]]) -> list[Row]:
+    """The rows of a page's entries, newest first.
+
+    A transition says how long the state before it lasted, by Redis' clock, where the transition that led into that
+    state is on the page and of the same instance.
+    """
+    rows: list[Row] = []
+    newer: dict[str, int] = {}  # per exchange, where its next newer transition stands
+    for name, entry in entries:
+        row = row_of(name, entry)
+        if row.kind == "state_transition":
+            place = newer.get(name)
+            if place is not None and (rows[place].from_state, rows[place].instance) == (row.to_state, row.instance):
+                lasted = entries[place][1].id.milliseconds - entry.id.milliseconds
+                rows[place] = replace(rows[place], after=duration(lasted / 1000))
+            newer[name] = len(rows)
+        rows.append(row)
+    return rows

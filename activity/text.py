@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 #: What would hide, reorder or overwrite text on a screen: C0 and C1 controls other than tab and newline, bidi marks,
@@ -16,7 +16,19 @@ SHOWN_BYTES: Final = 64 * 1024
 #: Characters of an error in its one-line summary; CSS cuts it further, to the width that there is.
 HEADLINE_CHARS: Final = 300
 
+#: Shown in place of an error without any text.
+EMPTY_ERROR: Final = "(empty error text)"
+#: Milliseconds by which a writer's time may differ from Redis' own before it is said.
+SKEW_MILLISECONDS: Final = 60_000
+#: The calendar's first and last millisecond (years 1 and 9999), as milliseconds since 1970.
+FIRST_MILLISECOND: Final = -62_135_596_800_000
+LAST_MILLISECOND: Final = 253_402_300_799_999
+#: Epochs are milliseconds of a clock, 13 digits: the last six tell two of them apart.
+_EPOCH: Final = re.compile(r"(\d+)(\d{6})", re.ASCII)
+
 NBSP: Final = "\u00a0"
+_EPOCH_BEGAN: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 
 
@@ -87,19 +99,51 @@ def day(moment: datetime) -> str:
 
 
 def milliseconds(moment: datetime) -> int:
-    """Milliseconds since 1970, the unit of every number that the page's scripts count with."""
-    return round(moment.timestamp() * 1000)
+    """Milliseconds since 1970, the unit of every number that the page's scripts count with. Whole ones, as in ids."""
+    return (moment - _EPOCH_BEGAN) // _MILLISECOND
 
 
 def from_milliseconds(value: int) -> datetime | None:
     """The moment, None where the number is beyond what a calendar can tell (an id that somebody chose)."""
     try:
-        return datetime.fromtimestamp(value / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
+        return (
+            _EPOCH_BEGAN + value * _MILLISECOND
+        )  # not by a float: that would round the last moment out of the calendar
+    except OverflowError:
         return None
 
 
+def in_calendar(value: int | None) -> int | None:
+    """The number of milliseconds since 1970, None where no calendar has it: sums of foreign numbers may be anything."""
+    return value if value is not None and FIRST_MILLISECOND <= value <= LAST_MILLISECOND else None
+
+
+def error_text(error: str) -> str:
+    """The error, or words where it has no text at all: an empty line would look like a fault of the page."""
+    return error if error.strip(" \t\n") else EMPTY_ERROR
+
+
+def epoch_parts(epoch: str) -> tuple[str, str]:
+    """An epoch as what may be left out where it is narrow, and the last six digits."""
+    match = _EPOCH.fullmatch(epoch)
+    return (match[1], match[2]) if match else ("", epoch)
+
+
+def skew(said: int, taken: int) -> tuple[str, str]:
+    """How far a writer's time is from the one at which Redis took its entry (both ms): the mark, and its explanation.
+
+    Two empty texts within a minute: writing takes a moment, and clocks are never quite the same.
+    """
+    if abs(said - taken) <= SKEW_MILLISECONDS:
+        return "", ""
+    apart = duration(abs(said - taken) / 1000)
+    if said > taken:
+        return f"clock {apart} ahead", f"This instance's clock differs by {apart}: it is ahead of Redis' clock."
+    return f"clock {apart} behind", f"This instance's clock differs by {apart}, or the entry waited that long."
+
+
 def initials(name: str) -> str:
-    """Up to two letters for a round picture: Anaïs Roux → AR, jonas.weber@example.com → JW."""
-    words = [word for word in re.split(r"[\s._@+-]+", name.partition("@")[0]) if word]
-    return visible("".join(word[0] for word in words[:2]).upper())
+    """Up to two letters for a round picture: Anaïs Roux → AR, jonas.weber@example.com → JW. Empty without a letter."""
+    words = re.split(r"[\s._@+-]+", name.partition("@")[0])
+    letters = [letter for word in words if (letter := next((char for char in word if char.isalpha()), ""))]
+    return "".join(letters[:2]).upper()

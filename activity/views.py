@@ -19,7 +19,7 @@ from activity.access import visible_exchanges
 from activity.cards import Card, blank_card, card_of, unknown_card, verdict_of
 from activity.history import ArchiveAway, read_entry_at, read_instances, read_newest_ids, read_page
 from activity.models import Exchange
-from activity.rows import KINDS, Row, row_of
+from activity.rows import KINDS, Row, rows_of
 from activity.store.client import StoreUnavailable, name_of, pages_client
 from activity.store.history import HistoryPage, InstanceView
 from activity.store.standby import read_standbys
@@ -79,7 +79,7 @@ def _context(request: HttpRequest, found: _Found, socket: str, before: str | Non
         "before": before,
         "older": older,
         "trouble": found.trouble,
-        "rows": [row_of(name, entry) for name, entry in found.page.entries],
+        "rows": rows_of(found.page.entries),
         "blank_rows": [Row(kind) for kind in KINDS],
         "blank_card": blank_card(1, "blank"),
         "page": {

@@ -1,7 +1,8 @@
 """Tags that write the attributes by which static/js finds what it keeps up to date.
 
-``data-slot`` is a text, ``data-tick`` a duration that grows or runs out, ``data-ts`` a moment, ``data-when`` a part
-that belongs to some conditions, ``data-with`` and ``data-without`` parts that depend on a fact being known.
+``data-slot`` is a text, ``data-titled`` a title, ``data-tick`` a duration that grows or runs out, ``data-ts`` a
+moment, ``data-when`` a part that belongs to some conditions, ``data-with`` and ``data-without`` parts that depend on a
+fact being known.
 """
 
 import shlex
@@ -97,6 +98,12 @@ def with_(facts: Any, names: str) -> SafeString:
     """Attributes of a part that is shown while at least one of the facts is known."""
     known = any(getattr(facts, name) not in ("", None) for name in names.split())
     return format_html('data-with="{}"{}', names, "" if known else " hidden")
+
+
+@register.simple_tag
+def titled(facts: Any, name: str) -> SafeString:
+    """Attributes of an element that tells a fact in full when it is pointed at."""
+    return format_html('data-titled="{}" title="{}"', name, getattr(facts, name))
 
 
 @register.simple_tag

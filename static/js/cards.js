@@ -1,31 +1,41 @@
 // What status frames say, as facts of cards (the same as activity/cards.py makes), and the verdict over all of them.
 
-import { now } from "./clock.js";
+import { attempt, now } from "./clock.js";
 import { paint, paintGauge } from "./paint.js";
-import { stateOf, timeOf } from "./rows.js";
-import { HEADLINE_CHARS, head, initials, parseTimestamp, visible } from "./text.js";
+import { stateOf, takenAt } from "./rows.js";
+import { HEADLINE_CHARS, epochParts, errorText, head, inCalendar, initials, parseTimestamp, visible } from "./text.js";
 
-const CLAUSES = ["lost", "unreadable", "late", "ended"]; // worst first
+const CLAUSES = ["lost", "unreadable", "foreign", "late"]; // worst first; behind these, who runs and does not serve
+const ALIVE = ["fresh", "late", "unreadable", "foreign"]; // the key is there
+const RESTING = ["stopped", "idle"]; // states in which an instance lets go of its key in good order
+const LONGEST_INTERVAL = 3600; // seconds; an interval that nobody can mean counts as not told (activity/wire/status.py)
 const GRACE_MS = 5000; // the server looks twice a second: a key that is not said to be gone by then is not known
 const short = (text) => (text === null || text === undefined ? "" : visible(head(String(text), HEADLINE_CHARS, "…")));
 const number = (value) => (value === null || value === undefined ? "" : String(value));
 
 const BLANK = {
   cond: "never", state: "", beat_at: null, state_since: null, running_since: null, active_since: null, host: "", ip: "",
-  country: "", admin: "", initials: "", symbols: "", mode: "", version: "", epoch: "", instance: "", pid: "", error: "",
-  error_at: null, known_at: null, heard_at: null, lost_at: null, expires_at: null, unfenced: "", problem: "",
+  country: "", admin: "", initials: "", symbols: "", mode: "", version: "", epoch: "", epoch_head: "", epoch_tail: "",
+  instance: "", pid: "", error: "", error_at: null, known_at: null, heard_at: null, lost_at: null, looked_at: null,
+  expires_at: null, unfenced: "", problem: "",
+};
+
+const epochFacts = (epoch) => {
+  const [head, tail] = epochParts(epoch);
+  return { epoch, epoch_head: head, epoch_tail: tail };
 };
 
 function onlineFacts(card, status, ttlMs) {
-  const interval = status.heartbeatSeconds || card.defaultInterval;
+  const told = status.heartbeatSeconds;
+  const interval = Number.isInteger(told) && told >= 1 && told <= LONGEST_INTERVAL ? told : card.defaultInterval;
   const lifetime = 3 * interval;
   const age = ttlMs === null || ttlMs === undefined ? null : Math.max(0, lifetime * 1000 - ttlMs);
   const moment = now();
   const beat = parseTimestamp(status.lastHeartbeat);
   const since = (text) => {
     const at = parseTimestamp(text);
-    // The difference by the writer's clock, laid against ours.
-    return at === null || beat === null || age === null ? at : moment - age - (beat - at);
+    // The difference by the writer's clock, laid against ours; of two absurd times it may be beyond any calendar.
+    return at === null || beat === null || age === null ? at : inCalendar(moment - age - (beat - at));
   };
   const admin = status.adminDisplayName || status.adminEmail || "";
   const epoch = number(status.epoch);
@@ -34,8 +44,8 @@ function onlineFacts(card, status, ttlMs) {
     state: status.connectionState,
     interval,
     lifetime,
-    beat_at: age === null ? null : moment - age,
-    expires_at: age === null ? null : moment - age + lifetime * 1000,
+    beat_at: age === null ? null : inCalendar(moment - age),
+    expires_at: age === null ? null : inCalendar(moment - age + lifetime * 1000),
     state_since: since(status.lastStateChange),
     running_since: since(status.registeredAt),
     active_since: since(status.connectedAt),
@@ -47,7 +57,7 @@ function onlineFacts(card, status, ttlMs) {
     symbols: number(status.symbolCount ?? 0),
     mode: short(status.mode),
     version: short(status.version),
-    epoch,
+    ...epochFacts(epoch),
     unfenced: epoch ? "" : "no epoch",
     instance: short(status.instanceId),
     pid: number(status.pid),
@@ -56,36 +66,48 @@ function onlineFacts(card, status, ttlMs) {
   };
 }
 
-function offlineFacts(before, known) {
-  if (!known) return {};
-  const state = stateOf(known);
-  const cond = state === "stopped" ? "ended" : "lost";
-  const knownAt = timeOf(known);
-  const went = before.cond === "lost" ? before.lost_at : before.expires_at && Math.min(now(), before.expires_at);
+/** What it means that there is no key: the ownership decides; older writers have none, and their last state does. */
+function gone(before, owner, known) {
+  if (owner === "released") return "ended";
+  if (owner) return "lost"; // held, lost_pending, lost_logged: it was gone before it let go
+  if (known) return RESTING.includes(stateOf(known)) ? "ended" : "lost";
+  return ALIVE.includes(before.cond) || before.cond === "lost" ? "lost" : "never"; // this page has seen it alive
+}
+
+function offlineFacts(before, owner, known) {
+  const cond = gone(before, owner, known);
+  if (cond === "never") return {};
+  const seen = ALIVE.includes(before.cond);
+  const went = seen ? Math.min(now(), before.expires_at ?? now()) : before.lost_at;
+  const knownAt = known ? takenAt(known) : null;
+  const heardBefore = seen ? 0 : before.heard_at ?? 0;
+  const identity = known
+    ? { state: stateOf(known), host: short(known.hostname), ip: short(known.ip), admin: short(known.adminEmail), initials: initials(known.adminEmail ?? ""), ...epochFacts(short(known.epoch)) }
+    : { state: before.state, host: before.host, ip: before.ip, admin: before.admin, initials: before.initials, ...epochFacts(before.epoch) };
   return {
+    ...identity,
     cond,
-    state,
     known_at: knownAt,
-    heard_at: Math.max(knownAt ?? 0, before.error_at ?? 0) || null,
+    heard_at: Math.max(knownAt ?? 0, heardBefore) || null,
     lost_at: cond === "lost" ? went ?? null : null,
     beat_at: before.beat_at,
-    host: short(known.hostname),
-    ip: short(known.ip),
-    admin: short(known.adminEmail),
-    initials: initials(known.adminEmail ?? ""),
-    epoch: short(known.epoch),
     error: before.error,
     error_at: before.error_at,
   };
 }
 
+const isForeign = (card, status) => Number(status.exchangeId) !== card.exchange_id || String(status.exchangeName).toLowerCase() !== card.name;
+
 /** The facts of one exchange after a status frame. */
 export function factsOf(before, frame) {
-  const own = { name: before.name, url: before.url, status_key: before.status_key, display_name: before.display_name };
+  const own = { name: before.name, url: before.url, exchange_id: before.exchange_id, status_key: before.status_key, display_name: before.display_name };
   const card = { ...BLANK, ...own, defaultInterval: before.defaultInterval, interval: before.defaultInterval, lifetime: 3 * before.defaultInterval };
   if (frame.online && frame.problem) return { ...card, cond: "unreadable", problem: short(frame.problem) };
+  if (frame.online && isForeign(card, frame.status)) {
+    return { ...card, cond: "foreign", problem: `This key holds the status of ${short(frame.status.exchangeName)} (${frame.status.exchangeId}).` };
+  }
   if (frame.online) return { ...card, ...onlineFacts(card, frame.status, frame.ttlMs) };
-  return { ...card, ...offlineFacts(before, frame.lastKnown) };
+  return { ...card, ...offlineFacts(before, frame.ownerState ?? "", frame.lastKnown) };
 }
 
 export class Cards {
@@ -99,6 +121,8 @@ export class Cards {
     this.clause = document.querySelector("template[data-clause]")?.content.firstElementChild;
     this.connected = true;
     this.away = ""; // why the server cannot read Redis
+    this.looked = !cards.some((card) => card.cond === "unknown"); // whether it could since this connection was made
+    this.lookedAt = this.looked ? now() : null; // when it last could
     this.added = new Set();
     this.drawn = new Map();
     this.verdictDrawn = "";
@@ -107,13 +131,21 @@ export class Cards {
 
   /** A status frame. */
   update(frame) {
+    this.lookedAt = now();
+    this.looked = true;
     const before = this.facts.get(frame.exchange);
     if (!before) {
       this.added.add(frame.exchange); // a new exchange, or a new right: its card comes with the next page
       this.tick();
       return;
     }
-    this.facts.set(frame.exchange, factsOf(before, frame));
+    try {
+      this.facts.set(frame.exchange, factsOf(before, frame));
+    } catch (error) {
+      console.error(error);
+      const problem = visible(`This page cannot show it: ${error.message}`);
+      this.facts.set(frame.exchange, { ...before, ...BLANK, cond: frame.online ? "unreadable" : "unknown", problem });
+    }
     this.tick();
   }
 
@@ -122,64 +154,67 @@ export class Cards {
     const facts = this.facts.get(exchange);
     const error = entries.findLast((fields) => fields.event === "error" && fields.error !== undefined);
     if (!error || !["lost", "ended"].includes(facts?.cond)) return;
-    const at = timeOf(error);
-    this.facts.set(exchange, { ...facts, error: short(error.error), error_at: at, heard_at: Math.max(at ?? 0, facts.heard_at ?? 0) || null });
+    const at = takenAt(error);
+    this.facts.set(exchange, { ...facts, error: short(errorText(error.error)), error_at: at, heard_at: Math.max(at ?? 0, facts.heard_at ?? 0) || null });
   }
 
   /** Whether the page hears of changes at all. */
   connection(connected) {
+    if (connected && !this.connected) this.looked = false;
     this.connected = connected;
     document.documentElement.dataset.link = connected ? "up" : "down";
     this.tick();
   }
 
+  /** Whether the server can read Redis. It looks twice a second, so until it says that it cannot, it could. */
   store(available, problem) {
-    this.away = available ? "" : problem;
+    if (available || (this.looked && !this.away)) this.lookedAt = now();
+    this.looked = available;
+    this.away = available ? "" : problem || "Redis cannot be read.";
     this.tick();
-  }
-
-  /** Milliseconds after which a silent connection is suspect: three beats, but not less than 45 s. */
-  quietLimit() {
-    const beating = [...this.facts.values()].filter((card) => card.beat_at !== null && card.lost_at === null && ["fresh", "late"].includes(card.cond));
-    return beating.length ? Math.max(45, Math.min(...beating.map((card) => card.lifetime))) * 1000 : Infinity;
   }
 
   /** What the facts mean at this moment: the age decides between fresh and late, and silence makes unknown. */
   at(card, moment) {
-    if (card.cond !== "fresh" && card.cond !== "late") return this.away ? this.unknown(card, this.away) : card;
+    if (this.away) return this.unknown(card, this.away);
+    if (card.cond !== "fresh" && card.cond !== "late") return card;
     if (card.beat_at === null) return { ...card, cond: "late" };
     const age = moment - card.beat_at;
     if (!this.connected && age > card.lifetime * 1000) return this.unknown(card, "This page is not connected, and the key that it knew of has run out since.");
-    if (age > card.lifetime * 1000 + GRACE_MS) return this.unknown(card, this.away || "The key has run out, and the server has not said what became of it.");
+    if (age > card.lifetime * 1000 + GRACE_MS) return this.unknown(card, "The key has run out, and the server has not said what became of it.");
     return { ...card, cond: Math.floor(age / 1000) > card.interval ? "late" : "fresh" };
   }
 
   unknown(card, problem) {
-    return { ...card, cond: "unknown", problem: visible(problem) };
+    return { ...card, cond: "unknown", problem: visible(problem), looked_at: this.lookedAt };
   }
 
   tick() {
     const moment = now();
     const cards = [...this.facts.values()].map((card) => this.at(card, moment));
-    for (const card of cards) {
-      const root = this.roots.get(card.name);
-      if (!root) continue;
-      const drawn = JSON.stringify(card);
-      if (this.drawn.get(card.name) !== drawn) {
-        this.drawn.set(card.name, drawn);
-        root.dataset.cond = card.cond;
-        paint(root, card);
-      }
-      const gauge = root.querySelector("[data-gauge]");
-      if (gauge && card.beat_at !== null) paintGauge(gauge, card, Math.floor((moment - card.beat_at) / 1000));
+    for (const card of cards) attempt(() => this.draw(card, moment));
+    if (this.verdict) attempt(() => this.judge(cards));
+  }
+
+  draw(card, moment) {
+    const root = this.roots.get(card.name);
+    if (!root) return;
+    const drawn = JSON.stringify(card);
+    if (this.drawn.get(card.name) !== drawn) {
+      this.drawn.set(card.name, drawn);
+      root.dataset.cond = card.cond;
+      paint(root, card);
     }
-    if (this.verdict) this.judge(cards);
+    const gauge = root.querySelector("[data-gauge]");
+    if (gauge && card.beat_at !== null) paintGauge(gauge, card, Math.floor((moment - card.beat_at) / 1000));
   }
 
   judge(cards) {
-    const clauses = CLAUSES.flatMap((cond) => cards.filter((card) => card.cond === cond));
+    const having = (cond) => cards.filter((card) => card.cond === cond);
+    const resting = having("fresh").filter((card) => card.state !== "active");
+    const clauses = [...CLAUSES.flatMap(having), ...resting, ...having("ended")];
     const rest = restOf(cards, this.connected);
-    const drawn = JSON.stringify([clauses.map((c) => [c.name, c.cond, c.expires_at, c.lost_at, c.heard_at, c.known_at]), rest, [...this.added]]);
+    const drawn = JSON.stringify([clauses.map((c) => [c.name, c.cond, c.state, c.state_since, c.expires_at, c.lost_at, c.heard_at, c.known_at]), rest, [...this.added]]);
     if (drawn === this.verdictDrawn) return;
     const first = this.verdictDrawn === "";
     this.verdictDrawn = drawn;
@@ -203,11 +238,12 @@ export class Cards {
       nodes.push(node);
     }
     this.verdict.replaceChildren(...nodes);
-    const said = [...clauses.map((card) => `${card.name} ${card.cond === "ended" ? "stopped" : card.cond}`), ...rest].join(", ");
+    const said = [...clauses.map((card) => `${card.name} ${card.cond === "fresh" ? card.state : SAID[card.cond] ?? card.cond}`), ...rest].join(", ");
     if (!first && this.said.textContent !== said) this.said.textContent = said; // without durations: those tick
   }
 }
 
+const SAID = { foreign: "holds the status of another exchange", unreadable: "status unreadable" };
 const listing = (names) => (names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);
 
 function restOf(cards, connected) {

@@ -3,7 +3,7 @@
 // Ages never come from this machine's wall clock: the page says when the server made it, and performance.now() counts on
 // from there. performance.now() stands still while a machine sleeps; the wall clock's jump then tells for how long.
 
-import { ago, duration } from "./text.js";
+import { ago, duration, inCalendar } from "./text.js";
 
 const NBSP = "\u00a0";
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
@@ -18,6 +18,16 @@ const afterSleep = new Set();
 
 /** Milliseconds since 1970 by the server's clock. */
 export const now = () => Math.round(base + performance.now());
+
+/** Do one of several things: its failure is said in the console, and does not keep the others from being done. */
+export function attempt(call) {
+  try {
+    return call();
+  } catch (error) {
+    console.error(error);
+    return undefined;
+  }
+}
 
 /** Call a function every second, after the durations on the page were brought up to date. */
 export const everySecond = (call) => perSecond.add(call);
@@ -34,8 +44,9 @@ const parts = (at) => {
 const dayOf = (p) => `${p.date}${NBSP}${MONTHS[p.month]}`;
 const sameDay = (a, b) => a.date === b.date && a.month === b.month && a.year === b.year;
 
-/** Write a moment into a <time>, in the zone that the page shows. */
-export function writeTime(element, at) {
+/** Write a moment into a <time>, in the zone that the page shows. What no calendar has is no moment. */
+export function writeTime(element, moment) {
+  const at = inCalendar(moment);
   element.hidden = at === null;
   if (at === null) {
     element.removeAttribute("datetime");
@@ -67,7 +78,8 @@ export function durationText(kind, at, moment = now()) {
 }
 
 /** Set a duration's moment, or hide it. */
-export function writeTick(element, at) {
+export function writeTick(element, moment) {
+  const at = inCalendar(moment);
   element.hidden = at === null;
   if (at === null) {
     delete element.dataset.at;
@@ -84,7 +96,7 @@ function tick() {
     const text = durationText(element.dataset.tick, Number(element.dataset.at), moment);
     if (element.textContent !== text) element.textContent = text;
   }
-  for (const call of perSecond) call(moment);
+  for (const call of perSecond) attempt(() => call(moment));
 }
 
 /** Look whether this machine slept; the ages then grow by that. */

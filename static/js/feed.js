@@ -1,7 +1,7 @@
 // The list of entries: newest first, each exactly once, a bounded number of rows in the document.
 
 import { refreshTimes } from "./clock.js";
-import { entryRow, fillOpened, gapRow } from "./rows.js";
+import { brokenRow, entryRow, fillOpened, gapRow, relate } from "./rows.js";
 
 const SLICE_MS = 8; // of a frame of 16 ms: the rest is for layout and for whoever types or scrolls
 const WIDE = matchMedia("(width >= 1180px)");
@@ -13,6 +13,7 @@ const keyOf = (exchange, id) => {
   return [BigInt(ms), BigInt(sequence), exchange];
 };
 const isNewer = (a, b) => (a[0] !== b[0] ? a[0] > b[0] : a[1] !== b[1] ? a[1] > b[1] : a[2] < b[2]);
+const nameOf = (exchange, id) => `${id}@${exchange}`;
 const isNewerRow = (row, key) => "id" in row.dataset && isNewer(keyOf(row.dataset.exchange, row.dataset.id), key);
 
 export class Feed {
@@ -28,6 +29,9 @@ export class Feed {
     this.cursors = { ...after };
     this.waiting = []; // at most twice `limit` entries: see bound()
     this.floor = null; // the newest entry that was passed over
+    this.left = false; // whether rows left the document, or never came in: they are reached by the link to older entries
+    this.held = new Set(); // every entry that is in the list or waits: a stream that began anew may use its ids again
+    for (const row of this.list.querySelectorAll(":scope > .entry")) this.held.add(nameOf(row.dataset.exchange, row.dataset.id));
     this.frame = 0;
     this.beside = root.parentElement.classList.contains("net");
     this.news.addEventListener("click", () => this.jump());
@@ -37,7 +41,11 @@ export class Feed {
         this.loadOlder();
       }
     });
-    this.list.addEventListener("toggle", (event) => fillOpened(event.target), { capture: true });
+    const toggled = (details) => {
+      fillOpened(details);
+      if (!details.open && this.waiting.length) this.schedule(); // what came while somebody read it
+    };
+    this.list.addEventListener("toggle", (event) => toggled(event.target), { capture: true });
     document.addEventListener("scroll", () => this.onScroll(), { capture: true, passive: true });
     document.addEventListener("visibilitychange", () => {
       if (document.hidden && this.frame) this.flush(); // the frame that it waits for is not drawn any more
@@ -56,7 +64,10 @@ export class Feed {
       const key = keyOf(exchange, fields.id);
       if (last !== undefined && !isNewer(key, keyOf(exchange, last))) continue;
       last = fields.id;
-      if (!this.history) this.waiting.push({ key, exchange, fields });
+      const name = nameOf(exchange, fields.id);
+      if (this.history || this.held.has(name)) continue;
+      this.held.add(name);
+      this.waiting.push({ key, exchange, fields });
     }
     if (last !== undefined) this.cursors[exchange] = last;
     this.schedule();
@@ -71,10 +82,11 @@ export class Feed {
     this.schedule();
   }
 
-  schedule() {
+  /** `asked`: whoever reads has asked for what waits, so it comes although a row is open. */
+  schedule(asked = false) {
     if (this.waiting.length > 2 * this.limit) this.bound();
-    if (document.hidden) this.flush(); // no frames are drawn in a hidden tab, and its acknowledgements must go on
-    else if (!this.frame) this.frame = requestAnimationFrame(() => this.flush());
+    if (document.hidden) this.flush(asked); // no frames are drawn in a hidden tab, and its acknowledgements must go on
+    else if (!this.frame) this.frame = requestAnimationFrame(() => this.flush(asked));
   }
 
   /** Keep what belongs to the newest `limit` of all entries. What is older waits behind the link to older entries. */
@@ -82,11 +94,13 @@ export class Feed {
     this.waiting.sort((a, b) => (isNewer(a.key, b.key) ? -1 : isNewer(b.key, a.key) ? 1 : 0));
     if (this.waiting.length <= this.limit) return;
     this.floor = this.waiting[this.limit].key;
-    this.waiting.length = this.limit;
+    this.left = true;
+    for (const { exchange, fields } of this.waiting.splice(this.limit)) if (fields) this.held.delete(nameOf(exchange, fields.id));
   }
 
-  /** Whether the reader is at the newest entries, so that rows may be added above. */
+  /** Whether the reader is at the newest entries and reads none of them, so that rows may be added above. */
   following() {
+    if (this.list.querySelector(":scope > .entry > details[open]")) return false;
     return this.ownScroll() ? this.list.scrollTop < NEAR_TOP : this.list.getBoundingClientRect().top > -NEAR_TOP;
   }
 
@@ -95,11 +109,12 @@ export class Feed {
     return this.beside && WIDE.matches;
   }
 
-  flush() {
+  flush(asked = false) {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
     this.bound();
-    const following = !this.waiting.length || this.following();
+    this.asked = asked && this.waiting.length > 0;
+    const following = !this.waiting.length || asked || this.following();
     if (following && this.waiting.length) this.render();
     this.sayNews(following);
     this.shown(this.cursors);
@@ -109,7 +124,7 @@ export class Feed {
   render() {
     if (this.floor) {
       // More came than a page holds: rows that are older than what was passed over would stand below a hole.
-      while (this.count() && !isNewerRow(this.end().previousElementSibling, this.floor)) this.end().previousElementSibling.remove();
+      while (this.count() && !isNewerRow(this.end().previousElementSibling, this.floor)) this.remove(this.end().previousElementSibling);
       this.floor = null;
     }
     const until = performance.now() + SLICE_MS;
@@ -124,12 +139,29 @@ export class Feed {
         run = document.createDocumentFragment();
         while (isNewerRow(next, item.key)) next = next.nextElementSibling;
       }
-      run.append(item.gap ? gapRow(item.exchange, item.gap.after, item.gap.first) : entryRow(item.exchange, item.fields));
+      run.append(this.rowOf(item));
     }
     next.before(run);
     this.waiting.splice(0, done);
     this.trim();
-    if (this.waiting.length) this.schedule();
+    relate(this.list);
+    if (this.waiting.length) this.schedule(this.asked);
+  }
+
+  rowOf({ exchange, fields, gap }) {
+    if (gap) return gapRow(exchange, gap.after, gap.first);
+    try {
+      return entryRow(exchange, fields);
+    } catch (error) {
+      console.error(error);
+      return brokenRow(exchange, fields, error);
+    }
+  }
+
+  remove(row) {
+    if (row.classList.contains("entry")) this.held.delete(nameOf(row.dataset.exchange, row.dataset.id));
+    row.remove();
+    this.left = true;
   }
 
   end() {
@@ -139,20 +171,21 @@ export class Feed {
   /** Keep the newest rows; what leaves is found again by the link to older entries. */
   trim() {
     const end = this.end();
-    while (this.count() > this.limit) end.previousElementSibling.remove();
+    while (this.count() > this.limit) this.remove(end.previousElementSibling);
     const last = end.previousElementSibling?.dataset;
-    if (!last || (last.id === this.oldest?.id && last.exchange === this.oldest?.exchange)) return;
+    if (!last) return;
     if ("empty" in end.dataset) {
       end.textContent = "The history begins here.";
       delete end.dataset.empty;
-    } else {
+    }
+    if (this.left && (last.id !== this.oldest?.id || last.exchange !== this.oldest?.exchange)) {
       const link = document.createElement("a");
       link.dataset.older = "";
       link.href = `${location.pathname}?before=${encodeURIComponent(`${last.id}@${last.exchange}`)}#activity`;
       link.textContent = "Older entries";
       end.replaceChildren(link);
+      this.oldest = { ...last };
     }
-    this.oldest = { ...last };
   }
 
   sayNews(following) {
@@ -165,7 +198,7 @@ export class Feed {
   jump() {
     if (this.ownScroll()) this.list.scrollTop = 0;
     else this.root.scrollIntoView({ block: "start" });
-    this.flush();
+    this.flush(true);
   }
 
   /** Who scrolls back to the top gets what waited; who scrolls down to the end gets what is older. */
@@ -208,7 +241,10 @@ export class Feed {
     const rows = new DOMParser().parseFromString(`<ol>${html}</ol>`, "text/html").querySelector("ol");
     refreshTimes(rows);
     this.sight.unobserve(this.end());
+    for (const row of rows.querySelectorAll(":scope > .entry")) this.held.add(nameOf(row.dataset.exchange, row.dataset.id));
     this.end().replaceWith(...rows.children);
+    this.left = false; // the list ends where the server says again
+    relate(this.list);
     this.sight.observe(this.end());
   }
 }

@@ -1,7 +1,7 @@
 // A live page: takes over from the server's first paint.
 
 import { Cards } from "./cards.js";
-import { checkSleep, everySecond, onWake, startClock } from "./clock.js";
+import { attempt, checkSleep, everySecond, onWake, startClock } from "./clock.js";
 import "./copy.js";
 import { Feed } from "./feed.js";
 import { eventHappened, redraw, showState, showStore } from "./live.js";
@@ -26,7 +26,6 @@ const feed = root && new Feed(root, {
 
 const link = new Link(page.socket, {
   cursors: () => (feed ? feed.cursors : page.after),
-  quietLimit: () => cards.quietLimit(),
   onState: (state) => {
     showState(state);
     showConnected(state);
@@ -34,13 +33,46 @@ const link = new Link(page.socket, {
     if (state.at === "waiting" || state.at === "ended") cards.connection(false);
   },
   onFrame: (frame) => {
-    eventHappened();
-    receive[frame.type]?.(frame);
+    if (frame.type !== "store") eventHappened(); // that one also comes to say that there is nothing to say
+    attempt(() => receive[frame.type]?.(frame));
   },
 });
 
+const trouble = document.querySelector("[data-trouble]");
+const RELOAD_MS = 10000; // between two reloads by itself: whoever answers now and not then is not asked without end
+
+/** The server could not read Redis when it made this page. Now it can: everything is asked for again, once. */
+const mend = (() => {
+  let timer = 0;
+  const last = "perseus-mended";
+  return (available) => {
+    if (!trouble) return;
+    if (!available) {
+      clearTimeout(timer);
+      timer = 0;
+    } else if (!timer) {
+      let before = 0;
+      try {
+        before = Number(sessionStorage.getItem(last));
+      } catch {
+        // Storage is forbidden in this browser: then every reload waits.
+        before = Date.now();
+      }
+      timer = setTimeout(() => {
+        try {
+          sessionStorage.setItem(last, String(Date.now()));
+        } catch {
+          // As above.
+        }
+        location.reload();
+      }, Math.min(RELOAD_MS, Math.max(0, before + RELOAD_MS - Date.now())));
+    }
+  };
+})();
+
 const receive = {
   status: (frame) => {
+    mend(true);
     if (document.querySelector("[data-teach]") && (frame.online || frame.lastKnown)) location.reload(); // the page fills
     else cards.update(frame);
   },
@@ -55,6 +87,7 @@ const receive = {
   store: (frame) => {
     showStore(frame.available);
     cards.store(frame.available, frame.problem);
+    mend(frame.available);
   },
 };
 

@@ -3,7 +3,7 @@
 import { writeTick, writeTime } from "./clock.js";
 
 const MARKED =
-  "[data-slot],[data-with],[data-without],[data-when],[data-ts],[data-tick],[data-glyph],[data-gauge],[data-href]";
+  "[data-slot],[data-titled],[data-with],[data-without],[data-when],[data-ts],[data-tick],[data-glyph],[data-gauge],[data-href]";
 const isKnown = (value) => value !== "" && value !== null && value !== undefined;
 
 function paintOne(element, facts) {
@@ -13,6 +13,7 @@ function paintOne(element, facts) {
     if (element.textContent !== text) element.textContent = text;
     element.hidden = text === "";
   }
+  if (marks.titled) element.title = String(facts[marks.titled] ?? "");
   if ("with" in marks) element.hidden = !marks.with.split(" ").some((name) => isKnown(facts[name]));
   if ("without" in marks) element.hidden = marks.without.split(" ").some((name) => isKnown(facts[name]));
   if ("when" in marks) element.hidden = !marks.when.split(" ").includes(facts.cond);
@@ -36,7 +37,8 @@ export function paintGauge(element, facts, age = 0) {
   element.setAttribute("aria-label", `Time since the last heartbeat, of the ${facts.lifetime} s that the key lives`);
 }
 
-/** Bring everything inside `root` up to the facts. */
+/** Bring `root` and everything inside it up to the facts. */
 export function paint(root, facts) {
+  if (root.matches(MARKED)) paintOne(root, facts);
   for (const element of root.querySelectorAll(MARKED)) paintOne(element, facts);
 }

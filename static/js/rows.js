@@ -1,7 +1,7 @@
 // Rows of live entries: classified as activity/wire/entries.py does, shown as activity/rows.py does, in the same markup.
 
 import { paint } from "./paint.js";
-import { HEADLINE_CHARS, LAST_MILLISECOND, cut, head, parseTimestamp, rawJson, size, visible } from "./text.js";
+import { HEADLINE_CHARS, cut, duration, epochParts, errorText, head, inCalendar, parseTimestamp, rawJson, size, skew, visible } from "./text.js";
 
 const STATES = ["idle", "starting", "warming", "active", "stopping", "stopped"];
 const NO_STATE = "Input should be 'idle', 'starting', 'warming', 'active', 'stopping' or 'stopped'";
@@ -28,17 +28,16 @@ export function stateOf(fields) {
   return kind === "error" && STATES.includes(fields.state) ? fields.state : "";
 }
 
-/** When the writer says that it happened, else when Redis took it, else null. Milliseconds since 1970. */
-export function timeOf(fields) {
-  const taken = Number(fields.id.split("-")[0]);
-  return parseTimestamp(fields.timestamp) ?? (taken <= LAST_MILLISECOND ? taken : null);
-}
+const millisecondsOf = (id) => Number(id.split("-")[0]);
+
+/** When Redis took the entry (its id), else when the writer says that it happened, else null. Milliseconds since 1970. */
+export const takenAt = (fields) => inCalendar(millisecondsOf(fields.id)) ?? parseTimestamp(fields.timestamp);
 
 function headline(kind, fields, problem) {
   if (kind === "unknown") return [head(fields.event, HEADLINE_CHARS), ""];
   if (kind === "malformed") return ["", head(problem, HEADLINE_CHARS)];
   if (kind !== "error") return ["", ""];
-  const text = head(fields.error, HEADLINE_CHARS, "…");
+  const text = head(errorText(fields.error), HEADLINE_CHARS, "…");
   const lead = CLASS.exec(text)?.[0] ?? "";
   return [lead, text.slice(lead.length)];
 }
@@ -46,16 +45,26 @@ function headline(kind, fields, problem) {
 function summaryFacts(exchange, fields) {
   const [kind, problem] = classify(fields);
   const [lead, rest] = headline(kind, fields, problem);
+  const said = parseTimestamp(fields.timestamp);
+  const taken = takenAt(fields);
+  const [mark, explanation] = skew(said, taken);
+  const epoch = visible(head(fields.epoch ?? "", HEADLINE_CHARS));
+  const [epochHead, epochTail] = epochParts(epoch);
   return {
     kind,
     exchange,
-    at: timeOf(fields),
+    at: said ?? taken,
+    taken,
+    skew: mark,
+    skew_title: explanation,
     lead: visible(lead),
     rest: visible(rest),
     from_state: fields.fromState,
     to_state: fields.toState,
     host: visible(head(fields.hostname ?? "", HEADLINE_CHARS)),
-    epoch: visible(head(fields.epoch ?? "", HEADLINE_CHARS)),
+    epoch,
+    epoch_head: epochHead,
+    epoch_tail: epochTail,
   };
 }
 
@@ -89,6 +98,11 @@ export function entryRow(exchange, fields) {
   const row = template(facts.kind).row.cloneNode(true);
   row.dataset.exchange = exchange;
   row.dataset.id = fields.id;
+  if (facts.kind === "state_transition") {
+    row.dataset.from = fields.fromState;
+    row.dataset.to = fields.toState;
+    row.dataset.instance = visible(head(fields.instanceId ?? "", HEADLINE_CHARS));
+  }
   paint(row, facts);
   unopened.set(row.querySelector("details"), { exchange, fields, kind: facts.kind });
   return row;
@@ -102,6 +116,35 @@ export function fillOpened(details) {
   const raw = template(entry.kind).raw.cloneNode(true);
   paint(raw, rawFacts(entry.exchange, entry.fields));
   details.append(raw);
+}
+
+/** Say on every transition how long the state before it lasted, as rows_of() in activity/rows.py does. */
+export function relate(list) {
+  const newer = new Map(); // per exchange, its next newer transition
+  for (const row of list.querySelectorAll(':scope > [data-kind="state_transition"], :scope > .rule')) {
+    const { exchange, id, to, instance } = row.dataset;
+    if (row.classList.contains("rule")) {
+      newer.delete(exchange); // what happened meanwhile is not known
+      continue;
+    }
+    const next = newer.get(exchange);
+    if (next && next.dataset.from === to && next.dataset.instance === instance) {
+      const after = duration((millisecondsOf(next.dataset.id) - millisecondsOf(id)) / 1000);
+      const slot = next.querySelector('[data-slot="after"]');
+      if (slot.textContent !== after) slot.textContent = after;
+      slot.hidden = slot.parentElement.hidden = false;
+    }
+    newer.set(exchange, row);
+  }
+}
+
+/** A row for an entry that this page fails to show: its id, at the place where it belongs. */
+export function brokenRow(exchange, fields, error) {
+  const row = template("gap").row.cloneNode(true);
+  paint(row, { words: visible(`${exchange}: this page cannot show the entry ${fields.id}: ${error.message}`) });
+  row.dataset.exchange = exchange;
+  row.dataset.id = fields.id;
+  return row;
 }
 
 /** A row that says what is missing between two entries. */

@@ -1,7 +1,10 @@
 // The socket: subscribes from the page's cursors, resumes after every loss, and always says how it stands.
 
+import { parseInOrder } from "./text.js";
+
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30000;
+const QUIET_MS = 45000; // the server says something every 15 s at least: without that, the connection is half-open
 const OPENING_MS = 10000; // a connection that is neither refused nor opened by then is tried anew
 
 // Codes after which trying again would change nothing: what happened, and the way out.
@@ -18,16 +21,13 @@ export class Link {
   /**
    * `cursors()` gives the last id per exchange, `onFrame(frame)` gets every frame, `onState(state)` every change:
    * `{at: "connecting" | "open" | "waiting" | "ended", until?, final?}` with `until` in performance.now() milliseconds.
-   * `quietLimit()` is the number of milliseconds without any frame after which the connection counts as half-open, or
-   * Infinity while no frame needs to come.
    */
-  constructor(path, { cursors, onFrame, onState, quietLimit }) {
+  constructor(path, { cursors, onFrame, onState }) {
     this.url = new URL(path, location.href);
     this.url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     this.cursors = cursors;
     this.onFrame = onFrame;
     this.onState = onState;
-    this.quietLimit = quietLimit;
     this.failures = 0;
     this.shown = {};
     this.acknowledged = {};
@@ -65,7 +65,7 @@ export class Link {
     this.heardAt = performance.now();
     if (this.state.at !== "open") {
       // Only a frame proves that we were let in: a refusal closes right after it opened.
-      const frame = JSON.parse(event.data);
+      const frame = parseInOrder(event.data);
       if (frame.type === "closing") return;
       clearTimeout(this.timer);
       this.failures = 0;
@@ -73,7 +73,7 @@ export class Link {
       this.onFrame(frame);
       return;
     }
-    this.onFrame(JSON.parse(event.data));
+    this.onFrame(parseInOrder(event.data));
   }
 
   closed(code) {
@@ -114,7 +114,7 @@ export class Link {
 
   /** Called every second, and after a sleep: a connection without a sign of life is given up. */
   check() {
-    if (this.state.at === "open" && performance.now() - this.heardAt > this.quietLimit()) this.connect();
+    if (this.state.at === "open" && performance.now() - this.heardAt > QUIET_MS) this.connect();
   }
 
   /** The machine slept: whatever the socket says, its other end may be gone. */

@@ -33,14 +33,13 @@ export function cut(text) {
 /** The entry as indented JSON with every value cut, and how many bytes are not shown. */
 export function rawJson(fields) {
   let hidden = 0;
-  const shown = {};
+  const lines = [];
   for (const [name, value] of Object.entries(fields)) {
     const [part, missing] = cut(String(value));
-    // Not by assignment: a field may be called __proto__.
-    Object.defineProperty(shown, name, { value: part, enumerable: true });
+    lines.push(`  ${JSON.stringify(nameOf(name))}: ${JSON.stringify(part)}`);
     hidden += missing;
   }
-  return [visible(JSON.stringify(shown, null, 2)), hidden];
+  return [visible(`{\n${lines.join(",\n")}\n}`), hidden];
 }
 
 export function size(count) {
@@ -68,18 +67,54 @@ export function ago(seconds) {
   return `${duration(total)}${NBSP}ago`;
 }
 
+/** Letters only; empty for a name without any. */
 export function initials(name) {
-  const words = name.split("@")[0].split(/[\s._@+-]+/).filter(Boolean);
-  return visible(words.slice(0, 2).map((word) => Array.from(word)[0]).join("").toUpperCase());
+  const letters = String(name).split("@")[0].split(/[\s._@+-]+/).map((word) => /\p{L}/u.exec(word)?.[0]).filter(Boolean);
+  return letters.slice(0, 2).join("").toUpperCase();
 }
 
+export const EMPTY_ERROR = "(empty error text)";
+export const errorText = (error) => (/^[ \t\n]*$/.test(error) ? EMPTY_ERROR : error);
+
+/** An epoch as what may be left out where it is narrow, and the last six digits. */
+export const epochParts = (epoch) => /^([0-9]+)([0-9]{6})$/.exec(epoch)?.slice(1) ?? ["", epoch];
+
+const SKEW_MS = 60_000;
+
+/** How far a writer's time is from the one at which Redis took its entry: the mark, and its explanation. */
+export function skew(said, taken) {
+  if (said === null || taken === null || Math.abs(said - taken) <= SKEW_MS) return ["", ""];
+  const apart = duration(Math.abs(said - taken) / 1000);
+  return said > taken
+    ? [`clock ${apart} ahead`, `This instance's clock differs by ${apart}: it is ahead of Redis' clock.`]
+    : [`clock ${apart} behind`, `This instance's clock differs by ${apart}, or the entry waited that long.`];
+}
+
+// An object of JavaScript has the names that look like numbers first, whatever their order in the text. A marked name
+// does not look like one. Names that begin with the mark by themselves get one more, so that taking one off is exact.
+const NUMERIC = /"(?:\\u0000)*\d+"\s*:/;
+const STRING = /"((?:[^"\\]|\\.)*)"(\s*:)?/g;
+const MARKED = /^\u0000+\d+$/;
+
+/** JSON.parse, except that `nameOf` has to be asked for the names of what it returns. */
+export function parseInOrder(text) {
+  if (!NUMERIC.test(text)) return JSON.parse(text);
+  return JSON.parse(text.replace(STRING, (all, inside, colon) => (colon && /^(?:\\u0000)*\d+$/.test(inside) ? `"\\u0000${inside}"${colon}` : all)));
+}
+
+const nameOf = (name) => (MARKED.test(name) ? name.slice(1) : name);
+
 const ISO = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d([.,]\d+)?)?(Z|[+-]\d\d:?\d\d)?$/;
-export const LAST_MILLISECOND = 253402300799999; // the end of year 9999
+const FIRST_MILLISECOND = -62135596800000; // the beginning of year 1
+const LAST_MILLISECOND = 253402300799999; // the end of year 9999
+
+/** The moment, null where no calendar has it: sums of foreign numbers may be anything. */
+export const inCalendar = (at) => (typeof at === "number" && at >= FIRST_MILLISECOND && at <= LAST_MILLISECOND ? at : null);
 
 /** Milliseconds since 1970 of an ISO 8601 text, null for anything else. Without a zone it is UTC, as older writers mean it. */
 export function parseTimestamp(text) {
   const match = typeof text === "string" && ISO.exec(text);
   if (!match) return null;
   const at = Date.parse(match[3] ? text : `${text}Z`);
-  return Number.isNaN(at) || at < -62135596800000 || at > LAST_MILLISECOND ? null : at;
+  return inCalendar(at);
 }

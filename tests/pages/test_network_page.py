@@ -115,7 +115,7 @@ def test_a_lost_instance_shows_its_last_known_and_no_state_in_the_present(
     assert "ams-edge-02" in shown.text
     assert "EAPI: Rate limit exceeded" in shown.text
     assert "fresh" not in shown.text
-    assert page.one(data_verdict=None).text.startswith("kraken lost, last entry")
+    assert page.one(data_verdict=None).text.startswith("kraken lost, last heard")
 
 
 def test_an_instance_that_stopped_on_purpose_is_not_called_lost(

@@ -20,6 +20,7 @@ def dead_redis(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
         url = server.url
 
     away = config.settings().model_copy(update={"redis_url": url})
+    away.__dict__.pop("redis", None)  # a copy keeps what was computed from the URL before
     monkeypatch.setattr(config, "settings", lambda: away)
     return url
 
@@ -41,6 +42,8 @@ def test_a_page_answers_and_knows_no_state(visitor: Client, dead_redis: str, pat
     assert shown.attributes["data-cond"] == "unknown"
     for state in ("fresh", "late", "Lost", "last known", "waiting for the first heartbeat"):
         assert state not in shown.text
+    assert "Entries are not known while Redis is away." in page.text
+    assert "No entries yet" not in page.text
     pages_client(dead_redis).close()
 
 

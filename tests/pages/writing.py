@@ -72,10 +72,10 @@ def append_error(client: redis.Redis, name: str, error: str, *, entry_id: str = 
     return append(client, name, entry_id=entry_id, **{**usual, **fields})
 
 
-def append_move(client: redis.Redis, name: str, before: str, after: str, **fields: str) -> str:
+def append_move(client: redis.Redis, name: str, before: str, after: str, *, entry_id: str = "*", **fields: str) -> str:
     """Append a transition; returns its id."""
     usual = {"event": "state_transition", "timestamp": stamp(), "fromState": before, "toState": after}
-    return append(client, name, **{**usual, **_common(name), "adminEmail": "", **fields})
+    return append(client, name, entry_id=entry_id, **{**usual, **_common(name), "adminEmail": "", **fields})
 
 
 def _common(name: str) -> dict[str, str]:
