@@ -27,6 +27,20 @@ def test_no_page_scrolls_sideways(web: WebServer, busy: None, visitor: Visitor, 
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [320, 380, 1440])
+def test_the_end_of_an_epoch_is_never_cut_off(web: WebServer, busy: None, visitor: Visitor, width: int) -> None:
+    page = visitor.open(web, viewport={"width": width, "height": 800})
+    tag = page.locator('[data-card="binance"] .tag[data-titled=epoch]')
+    assert tag.get_attribute("title") == "1795378746123"
+    box, around = tag.bounding_box(), page.locator('[data-card="binance"]').bounding_box()
+    assert box
+    assert around
+    assert around["x"] <= box["x"]
+    assert box["x"] + box["width"] <= around["x"] + around["width"]
+    assert tag.evaluate("tag => tag.scrollWidth <= tag.clientWidth")
+    assert page.is_visible('[data-card="binance"] .tag >> text=746123')
+
+
 def test_the_theme_is_remembered_and_there_before_the_first_paint(web: WebServer, visitor: Visitor) -> None:
     page = visitor.open(web, color_scheme="light")
     background = "getComputedStyle(document.body).backgroundColor"
@@ -44,7 +58,7 @@ def test_the_theme_is_remembered_and_there_before_the_first_paint(web: WebServer
 
 
 def test_times_are_shown_in_utc_or_local(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
-    append_error(store, "kraken", "One: entry", timestamp="2026-01-05T23:30:15.123Z")
+    append_error(store, "kraken", "One: entry", timestamp="2026-01-05T23:30:15.123Z", entry_id="1767655815200-0")
     page = visitor.open(web, timezone_id="Asia/Tokyo")
     assert page.inner_text(".entry .at") == "23:30:15.123"
     page.click('[data-zone="local"]')

@@ -54,10 +54,16 @@ def test_a_live_row_is_the_row_that_the_server_renders(
     append(store, "kraken", event="error", timestamp=stamp())
     append(store, "kraken", colour="blue", __proto__="polluted")
     store.xadd("logs:network:kraken", {b"event": b"error", b"timestamp": b"\xff", b"error": b"\xc3\x28"})
+    append_error(store, "kraken", " \n")
+    append_error(store, "kraken", "Clock: behind", timestamp=stamp(7205), epoch="1795378746123")
+    append_move(store, "kraken", "active", "stopping", timestamp=stamp(-300), instanceId="another")
+    append_move(store, "kraken", "stopping", "stopped", instanceId="another")
+    names = ["b", "10", "event", "2", "\0" + "3", "__proto__", "007", "1.5", "a"]
+    store.xadd("logs:network:kraken", {name: f'"{name}": "5"' for name in names})
     append(store, "kraken", entry_id="18446744073709551615-1", event="oddity")
-    eventually(lambda: len(ids(page)) == 14)
+    eventually(lambda: len(ids(page)) == 19)
     page.eval_on_selector_all(".entry details", "all => all.forEach((details) => { details.open = true; })")
-    eventually(lambda: page.locator(".entry .raw").count() == 14)
+    eventually(lambda: page.locator(".entry .raw").count() == 19)
     live = page.eval_on_selector_all(".entry", f"rows => rows.map({MARKUP})")
     without_scripts = visitor.open(web, path, java_script_enabled=False, live=False)
     served = without_scripts.eval_on_selector_all(".entry", f"rows => rows.map({MARKUP})")
@@ -138,6 +144,63 @@ def test_who_reads_further_down_is_not_disturbed(web: WebServer, store: redis.Re
     page.click("[data-news]")
     eventually(lambda: len(ids(page)) == 92)
     assert page.is_hidden("[data-news]")
+
+
+def test_whoever_reads_an_opened_row_is_not_disturbed(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
+    opened = append_error(store, "kraken", "Read: this")
+    page = visitor.open(web)
+    page.click(".entry summary")
+    at = page.locator(".entry pre[data-slot=raw]").bounding_box()
+    append_error(store, "kraken", "News: one")
+    append_error(store, "kraken", "News: two")
+    eventually(lambda: page.inner_text("[data-news]").strip() == "2 new entries")
+    bar = page.locator("[data-news]").bounding_box()
+    now_at = page.locator(".entry pre[data-slot=raw]").bounding_box()
+    assert at
+    assert bar
+    assert now_at
+    assert now_at["y"] - at["y"] <= bar["height"]
+    assert ids(page) == [opened]
+    page.click("[data-news]")
+    eventually(lambda: len(ids(page)) == 3)
+    assert page.is_visible(".entry pre[data-slot=raw]")
+    append_error(store, "kraken", "News: three")
+    eventually(lambda: page.inner_text("[data-news]").strip() == "1 new entry")
+    page.click(f'[data-id="{opened}"] summary')
+    eventually(lambda: len(ids(page)) == 4)
+    assert page.is_hidden("[data-news]")
+
+
+def test_the_first_live_entry_makes_no_link_to_what_is_not_there(
+    web: WebServer, store: redis.Redis, visitor: Visitor
+) -> None:
+    page = visitor.open(web)
+    assert "No entries yet" in page.inner_text("[data-more]")
+    append_error(store, "kraken", "One: entry")
+    eventually(lambda: len(ids(page)) == 1)
+    assert page.inner_text("[data-more]").strip() == "The history begins here."
+    append_error(store, "kraken", "One: more")
+    eventually(lambda: len(ids(page)) == 2)
+    assert page.inner_text("[data-more]").strip() == "The history begins here."
+    page = visitor.open(web)
+    append_error(store, "kraken", "One: more")
+    eventually(lambda: len(ids(page)) == 3)
+    assert page.inner_text("[data-more]").strip() == "The history begins here."
+
+
+def test_a_transition_says_how_long_the_state_before_it_lasted_whenever_that_is_known(
+    web: WebServer, store: redis.Redis, visitor: Visitor
+) -> None:
+    append_move(store, "kraken", "idle", "starting", entry_id="1763830000000-0")
+    page = visitor.open(web)
+    append_move(store, "kraken", "starting", "warming", entry_id="1763830073999-0")
+    append_move(store, "binance", "warming", "active", entry_id="1763830074000-0")
+    append_move(store, "kraken", "warming", "active", entry_id="1763830093999-0")
+    eventually(lambda: len(ids(page)) == 4)
+    shown = [text.replace("\u00a0", " ") for text in page.locator(".entry .msg").all_inner_texts()]
+    assert ["after" in text for text in shown] == [True, False, True, False]
+    assert "after 20 s" in shown[0]
+    assert "after 1 min 13 s" in shown[2]
 
 
 def test_scrolling_back_loads_older_entries(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
