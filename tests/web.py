@@ -140,7 +140,12 @@ class WebServer:
             assert self.process.poll() is None, self.log.read_text()
             return Browser(self.url).get("/ready-yet/")[0] in (200, 302, 404)
 
-        eventually(answers, within=30)
+        try:
+            eventually(answers, within=30)
+        except BaseException:
+            self.process.kill()  # nobody else knows of it yet
+            self.process.wait(5)
+            raise
 
     def stop(self, how: int = signal.SIGTERM) -> None:
         """End it and wait."""
