@@ -98,7 +98,7 @@ class Settings(BaseSettings):
             postgres_options(self.database_url, self.database_ca)
         return self
 
-    @cached_property
+    @property
     def redis(self) -> str:
         """URL of the Redis to use: REDIS_URL, else the embedded one's socket in the data folder."""
         if self.redis_url is not None:

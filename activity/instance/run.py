@@ -76,13 +76,12 @@ class ProgramRun:
             return RunEnd(orderly=True)  # lost meanwhile: nothing is started any more
         notify = NotifySocket()
         try:
-            program = self._spawn(notify)
-        except OSError as error:  # no memory or no process to spare: passes, so it is no fault of the worker
-            notify.close()
-            await self._logger.record_error(f"The program could not be started: {error.strerror}")
-            await self._come_to_rest(recover=True)
-            return RunEnd(orderly=False)
-        try:
+            try:
+                program = self._spawn(notify)
+            except OSError as error:  # no memory or no process to spare: passes, so it is no fault of the worker
+                await self._logger.record_error(f"The program could not be started: {error.strerror}")
+                await self._come_to_rest(recover=True)
+                return RunEnd(orderly=False)
             return await self._carry(program, notify)
         finally:
             notify.close()

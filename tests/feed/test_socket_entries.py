@@ -65,11 +65,11 @@ async def test_a_client_behind_the_ring_reads_on_from_redis(web: WebServer, redi
     assert [entry["id"] for entry in found] == expected
 
 
-async def test_trimmed_entries_are_said_and_never_papered_over(web: WebServer, redis_server: RedisServer) -> None:
-    written = write_entries(redis_server, "kraken", 10)
-    with redis_server.client() as redis:
+async def test_trimmed_entries_are_said_and_never_papered_over(own_web: WebServer, own_redis: RedisServer) -> None:
+    written = write_entries(own_redis, "kraken", 10)
+    with own_redis.client() as redis:
         redis.xtrim("logs:network:kraken", maxlen=4, approximate=False)
-    async with feed_of(web) as client:
+    async with feed_of(own_web) as client:
         await client.subscribe(kraken=written[2])
         gap = await client.next("gap")
         assert gap == {"type": "gap", "exchange": "kraken", "after": written[2], "first": written[6]}

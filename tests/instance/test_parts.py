@@ -110,9 +110,12 @@ def test_a_notification_is_read_in_order_and_nonsense_is_named() -> None:
     assert parse(b"READY=1", cut=True).assignments == ()
 
 
-def test_the_notify_socket_is_private_and_closes_what_it_is_sent(short_folder: Path) -> None:
+def test_the_notify_socket_is_for_its_user_or_as_open_as_systemds_and_closes_what_it_is_sent(
+    short_folder: Path,
+) -> None:
     receiver = NotifySocket()
-    assert receiver.folder.stat().st_mode & 0o777 == 0o700
+    # A program of root's may have changed its user before it speaks; anybody else's has not.
+    assert receiver.folder.stat().st_mode & 0o777 == (0o711 if os.geteuid() == 0 else 0o700)
     read_end, write_end = os.pipe()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         sender.connect(str(receiver.path))
