@@ -106,9 +106,8 @@ def milliseconds(moment: datetime) -> int:
 def from_milliseconds(value: int) -> datetime | None:
     """The moment, None where the number is beyond what a calendar can tell (an id that somebody chose)."""
     try:
-        return (
-            _EPOCH_BEGAN + value * _MILLISECOND
-        )  # not by a float: that would round the last moment out of the calendar
+        # Not by a float, which would round the calendar's last moment out of it.
+        return _EPOCH_BEGAN + value * _MILLISECOND
     except OverflowError:
         return None
 

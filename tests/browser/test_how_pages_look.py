@@ -6,7 +6,7 @@ from playwright.sync_api import Page
 
 from activity.text import ago, duration, size, visible
 from tests.browser.conftest import Visitor
-from tests.pages.writing import append_error, append_move, put_status
+from tests.pages.writing import append_error, append_move, put_status, stamp
 from tests.web import PASSWORD, WebServer
 
 
@@ -16,7 +16,7 @@ def busy(store: redis.Redis) -> None:
     put_status(store, "binance", hostname="a-very-long-host-name." * 4, lastError="x" * 500, epoch=1795378746123)
     put_status(store, "coinbase", ttl_ms=20_000, adminDisplayName="Wolfeschlegelsteinhausenbergerdorff " * 3)
     append_error(store, "kraken", "LongError: " + "y" * 5000, hostname="z" * 300)
-    append_move(store, "kraken", "warming", "active")
+    append_move(store, "kraken", "warming", "active", epoch="1795378746123", hostname="z" * 300, timestamp=stamp(7200))
 
 
 @pytest.mark.parametrize("path", ["/", "/exchanges/binance/", "/exchanges/kraken/", "/schemas/", "/exchanges/none/"])
@@ -39,6 +39,12 @@ def test_the_end_of_an_epoch_is_never_cut_off(web: WebServer, busy: None, visito
     assert box["x"] + box["width"] <= around["x"] + around["width"]
     assert tag.evaluate("tag => tag.scrollWidth <= tag.clientWidth")
     assert page.is_visible('[data-card="binance"] .tag >> text=746123')
+    row = page.locator(".entry", has=page.locator(".epoch:visible"))
+    digits, source = row.locator("[data-slot=epoch_tail]").bounding_box(), row.locator(".src").bounding_box()
+    assert digits
+    assert source
+    assert digits["x"] + digits["width"] <= source["x"] + source["width"]
+    assert digits["y"] + digits["height"] <= source["y"] + source["height"] + 1
 
 
 def test_the_theme_is_remembered_and_there_before_the_first_paint(web: WebServer, visitor: Visitor) -> None:
