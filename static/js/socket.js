@@ -13,6 +13,7 @@ const FINAL = {
   4401: { word: "Signed out", rest: "", action: "Sign in" },
   4403: { word: "Not live", rest: "your right to view this was withdrawn", action: "Reload" },
   4404: { word: "Not live", rest: "this exchange is gone", action: "Reload" },
+  4413: { word: "Not live", rest: "too many of your pages are open: close some", action: "Reload" },
 };
 const RESTART = 1012;
 const STALLED = 4408;
