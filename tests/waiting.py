@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], *, within: float = 20.0, every: float = 0.05) -> T:
+def eventually(condition: Callable[[], T], *, within: float = 60.0, every: float = 0.05) -> T:
     """The first truthy answer of `condition`. Fails with its last answer or exception after `within` seconds."""
     deadline = time.monotonic() + within
     while True:

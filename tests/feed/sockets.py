@@ -30,7 +30,7 @@ class FeedClient:
         """Say what was shown."""
         await self.socket.send(json.dumps({"type": "ack", "last": last}))
 
-    async def next(self, kind: str, *, within: float = 20.0) -> Frame:
+    async def next(self, kind: str, *, within: float = 60.0) -> Frame:
         """The next frame of a kind; the others are kept."""
         async with asyncio.timeout(within):
             while True:
@@ -49,7 +49,7 @@ class FeedClient:
                 await self.ack(**{frame["exchange"]: frame["entries"][-1]["id"]})
         return found
 
-    async def closed(self, *, within: float = 20.0) -> tuple[int, str]:
+    async def closed(self, *, within: float = 60.0) -> tuple[int, str]:
         """The code and reason with which the server closed."""
         async with asyncio.timeout(within):
             try:
