@@ -10,6 +10,7 @@ All of them speak RESP2 and hand stream entries over as raw ``[id, [name, value,
 parser makes a dict, which loses repeated field names.
 """
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
+from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -79,10 +81,43 @@ def _options(timeout: float) -> dict[str, Any]:
     return {"socket_timeout": timeout, "socket_connect_timeout": TIMEOUT_SECONDS, "protocol": 2}
 
 
+class _HeedsCancelling(AbstractConnection):
+    """A connection that lets no cancellation get lost.
+
+    redis-py sends inside `asyncio.wait_for`, which on Python 3.11 returns as if nothing had been asked when the
+    cancellation meets the end of the sending: the task would go on for ever, and whoever ended it would wait for it.
+    """
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002
+        task = asyncio.current_task()
+        before = task.cancelling() if task else 0
+        await super().send_packed_command(command, check_health)
+        if task and task.cancelling() > before:
+            await self.disconnect(nowait=True)  # its answer would be taken for that of the next command
+            raise asyncio.CancelledError
+
+
+class _Tcp(_HeedsCancelling, Connection):
+    """For redis:// URLs."""
+
+
+class _Tls(_HeedsCancelling, SSLConnection):
+    """For rediss:// URLs."""
+
+
+class _Unix(_HeedsCancelling, UnixDomainSocketConnection):
+    """For unix:// URLs."""
+
+
+_CONNECTIONS: Final = {Connection: _Tcp, SSLConnection: _Tls, UnixDomainSocketConnection: _Unix}
+
+
 def _async(url: str, timeout: float) -> AsyncClient:
     client: AsyncClient = redis.asyncio.Redis.from_url(
         url, retry=AsyncRetry(NoBackoff(), 0), max_connections=MOST_CONNECTIONS, **_options(timeout)
     )
+    pool = client.connection_pool
+    pool.connection_class = _CONNECTIONS[pool.connection_class]  # from_url chooses it by the URL's scheme
     for command in _STREAM_COMMANDS:
         client.set_response_callback(command, _raw)
     return client

@@ -79,11 +79,9 @@ class Recorder:
 
     def stop(self) -> None:
         """As SIGTERM does. Fails where it had died."""
-        # Asked again each second: a cancellation that meets the end of a read in the same moment can be lost.
-        for _ in range(20):
-            if self._thread.is_alive() and self._task is not None:
-                self._loop.call_soon_threadsafe(self._task.cancel)
-            self._thread.join(1)
+        if self._thread.is_alive() and self._task is not None:
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join(20)
         assert not self._thread.is_alive()
         assert self.error is None, repr(self.error)
 
