@@ -44,6 +44,13 @@ class Refused(Exception):
 class FeedConsumer(AsyncWebsocketConsumer):
     """One socket. Its two tasks, the feed and the recheck of rights, end with it; either one's end ends the socket."""
 
+    async def dispatch(self, message: Any) -> None:
+        """What a client sends touches no database: closing old connections first is a thread's turn per frame."""
+        if message["type"] == "websocket.receive":
+            await self.websocket_receive(message)
+        else:
+            await super().dispatch(message)
+
     async def connect(self) -> None:
         """Accept first, then refuse: a refusal before the accept reaches browsers as 1006."""
         self._viewer: Viewer | None = None
