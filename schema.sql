@@ -444,3 +444,39 @@ CREATE TABLE notification_delivery_entries (
 );
 CREATE INDEX notification_delivery_entries_delivery_id_0560d47d ON notification_delivery_entries (delivery_id);
 CREATE INDEX notification_delivery_entries_entry_id_767ecf45 ON notification_delivery_entries (entry_id);
+
+
+-- ---------- Who did what ----------
+
+-- Refuses to change what is only added to. Atlas knows functions and triggers in its standard build.
+CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '% is append-only, % is refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'integrity_constraint_violation'; END $$;
+
+-- Audit events, chained: `manage.py verify_audit` follows them. They name people and exchanges by id and by what they
+-- were called then, without foreign keys: an event outlives them.
+CREATE TABLE audit_events (
+    number bigint NOT NULL,  -- from 1, without holes
+    at timestamptz NOT NULL,
+    action varchar(32) NOT NULL,
+    actor_id bigint,  -- of users; null: nobody was signed in
+    actor varchar(254) NOT NULL,  -- e-mail
+    via varchar(100) NOT NULL,  -- web, or the command
+    ip varchar(45) NOT NULL,
+    exchange_id bigint,
+    exchange varchar(64) NOT NULL,
+    host varchar(255) NOT NULL,
+    subject varchar(300) NOT NULL,
+    before text NOT NULL,  -- JSON, as text: it is hashed as it stands
+    after text NOT NULL,
+    reason text NOT NULL,
+    correlation_id uuid,  -- of the command
+    previous varchar(64) NOT NULL,  -- hash of the event before
+    hash varchar(64) NOT NULL,  -- SHA-256 of all other columns
+    CONSTRAINT audit_events_pkey PRIMARY KEY (number)
+);
+CREATE INDEX audit_events_by_exchange ON audit_events (exchange_id, number);
+CREATE INDEX audit_events_by_actor ON audit_events (actor, number);
+CREATE INDEX audit_events_by_action ON audit_events (action, number);
+CREATE TRIGGER audit_events_append_only_rows BEFORE UPDATE OR DELETE ON audit_events
+    FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER audit_events_append_only_table BEFORE TRUNCATE ON audit_events
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();

@@ -1,4 +1,4 @@
-"""The Django admin: exchanges and the rights on them, people, tokens, and the archive to look at.
+"""The Django admin: exchanges and the rights on them, people and tokens.
 
 Rights on an exchange are asked of access.can(), as everywhere.
 """
@@ -18,10 +18,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from guardian.admin import GuardedModelAdmin, UserManage
 
-from activity import admin_notifications  # noqa: F401 - registers itself
+from activity import admin_notifications, admin_records  # noqa: F401 - register themselves
 from activity.access import can
-from activity.models import ApiToken, ArchivedEntry, ArchiveGap, Exchange, User
-from activity.text import visible
+from activity.audit import Action, record
+from activity.models import ApiToken, Exchange, User
 
 # Only type checkers know these as generic.
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     _UserAdmin = DjangoUserAdmin[User]
     _TokenAdmin = admin.ModelAdmin[ApiToken]
     _TokenForm = forms.ModelForm[ApiToken]
-    _EntryAdmin = admin.ModelAdmin[ArchivedEntry]
-    _GapAdmin = admin.ModelAdmin[ArchiveGap]
 else:
     _UserCreation, _UserChange, _UserAdmin, _TokenAdmin = (
         AdminUserCreationForm,
@@ -40,7 +38,6 @@ else:
         admin.ModelAdmin,
     )
     _TokenForm = forms.ModelForm
-    _EntryAdmin = _GapAdmin = admin.ModelAdmin
 
 
 def _me(request: HttpRequest) -> User:
@@ -235,91 +232,9 @@ class ApiTokenAdmin(_TokenAdmin):
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
         """From now on they open nothing."""
         revoked = list(queryset.filter(revoked_at=None))
-        queryset.filter(revoked_at=None).update(revoked_at=timezone.now())
+        now = timezone.now()
+        queryset.filter(revoked_at=None).update(revoked_at=now)
         for token in revoked:
             self.log_change(request, token, "revoked")
+            record(Action.CHANGED, f"api token {token}", before={"revoked_at": None}, after={"revoked_at": now})
         self.message_user(request, _("%d revoked.") % len(revoked), messages.SUCCESS)
-
-
-def _viewable(request: HttpRequest) -> list[Exchange]:
-    """Inactive ones too: their history stays."""
-    return [exchange for exchange in Exchange.objects.order_by("name") if can(request.user, exchange, "view")]
-
-
-class _OfExchange(admin.SimpleListFilter):
-    """The filter by exchange names no exchange that the user may not view."""
-
-    title = _("exchange")
-    parameter_name = "exchange"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(str(exchange.pk), exchange.name) for exchange in _viewable(request)]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        value = self.value() or ""
-        return queryset.filter(exchange_id=int(value)) if value.isdecimal() else queryset
-
-
-class _Record:
-    """What the recorder alone writes: everybody looks, at the exchanges that they may view, and nobody changes."""
-
-    list_filter: Any = (_OfExchange,)
-    list_select_related: Any = ("exchange",)
-    show_full_result_count = False  # counting millions of rows takes longer than showing a hundred
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Of viewable exchanges."""
-        base: Any = super()
-        queryset: QuerySet[Any] = base.get_queryset(request)
-        return queryset.filter(exchange__in=_viewable(request))
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """Whoever may view an exchange."""
-        return self.has_view_permission(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: ArchivedEntry | ArchiveGap | None = None) -> bool:
-        """Of this one's exchange, or of any."""
-        return can(request.user, obj.exchange, "view") if obj else bool(_viewable(request))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Nobody."""
-        return False
-
-
-@admin.register(ArchivedEntry)
-class ArchivedEntryAdmin(_Record, _EntryAdmin):
-    """Raw entries, with all of their fields as text."""
-
-    list_display = ("entry_id", "exchange", "event", "state", "host", "admin", "shortened")
-    search_fields = ("text", "host", "admin")
-    search_help_text = _("Looks through every row: choose an exchange first.")
-    fields = ("exchange", "entry_id", "all_fields", "recorded_at")
-    readonly_fields = fields
-    ordering = ("-id",)
-
-    @admin.display(description=_("text"))
-    def shortened(self, entry: ArchivedEntry) -> str:
-        """Enough of it for a list."""
-        return visible(entry.text[:200])
-
-    @admin.display(description=_("fields"))
-    def all_fields(self, entry: ArchivedEntry) -> str:
-        """A line per field."""
-        return "\n".join(f"{visible(name)}: {visible(value)}" for name, value in entry.entry.fields.items())
-
-
-@admin.register(ArchiveGap)
-class ArchiveGapAdmin(_Record, _GapAdmin):
-    """Where the archive may lack entries, and why."""
-
-    list_display = ("exchange", "after", "first", "reason", "found_at")
-    fields = ("exchange", "after", "first", "reason", "found_at")
-    readonly_fields = fields

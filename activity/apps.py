@@ -1,4 +1,4 @@
-"""The app's entry: registers its start-up checks."""
+"""The app's entry: registers its start-up checks and what the audit trail listens to."""
 
 from django.apps import AppConfig
 
@@ -10,5 +10,7 @@ class ActivityConfig(AppConfig):
     verbose_name = "Exchanges and activity"
 
     def ready(self) -> None:
-        """Register the checks."""
-        from activity import checks  # noqa: F401 - registers itself; models must be loaded first
+        """Register the checks, and listen."""
+        from activity import audit_signals, checks  # noqa: F401 - registers itself; models must be loaded first
+
+        audit_signals.connect()

@@ -17,6 +17,7 @@ PUBLIC = {"/sign-in/"}
 #: A value for each kind of path parameter.
 VALUES = {
     "name": "kraken",
+    "form": "csv",
     "entry_id": "1-0",
     "file": "InstanceStatus.json",
     "exchange_id": "3",

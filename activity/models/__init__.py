@@ -1,6 +1,7 @@
-"""The record: exchanges, people, tokens and the archive. schema.sql is the truth; a test proves these models equal."""
+"""The record: exchanges, people, tokens, the archive, the audit trail. A test proves schema.sql, the truth, equal."""
 
 from activity.models.archive import ArchiveCursor, ArchivedEntry, ArchiveGap
+from activity.models.audit import AuditEvent
 from activity.models.exchanges import Exchange, validate_country_codes, validate_object, validate_text_list
 from activity.models.notifications import (
     Delivery,
@@ -16,6 +17,7 @@ __all__ = [
     "ArchiveCursor",
     "ArchiveGap",
     "ArchivedEntry",
+    "AuditEvent",
     "Delivery",
     "DeliveryEntry",
     "Exchange",

@@ -15,7 +15,7 @@ class Part(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        if self.kind in ("table", "view"):
+        if self.kind in ("table", "view", "function"):
             return f"{self.kind} {self.name}"
         return f"{self.kind} {self.table}.{self.name}"
 
@@ -82,6 +82,11 @@ UNION ALL
 SELECT name, 'trigger', g.tgname,
     pg_get_triggerdef(g.oid, true) || CASE g.tgenabled WHEN 'O' THEN '' ELSE ' (not enabled)' END
 FROM relation JOIN pg_trigger g ON g.tgrelid = relation.oid AND NOT g.tgisinternal
+UNION ALL
+SELECT p.proname, 'function', p.proname, concat_ws(' ', l.lanname, p.prorettype::regtype, p.prosecdef, btrim(p.prosrc))
+FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+WHERE p.pronamespace = %(schema)s AND NOT EXISTS (
+    SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')
 """
 
 

@@ -31,7 +31,7 @@ def test_schema_sql_equals_the_models(postgres: PostgresServer, models_database:
     assert differences(from_file, from_models, "schema.sql") == []
     assert from_file == from_models
     kinds = {part.kind for part in from_file}
-    assert kinds == {"table", "column", "constraint", "index", "sequence"}
+    assert kinds == {"table", "column", "constraint", "index", "sequence", "trigger", "function"}
     tables = {part.name for part in from_file if part.kind == "table"}
     assert tables == {model._meta.db_table for model in apps.get_models(include_auto_created=True)}
 
@@ -52,6 +52,8 @@ def test_schema_sql_names_no_schema(schema_sql: str) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
+        ("DROP FUNCTION refuse_change CASCADE", "function refuse_change() does not exist"),
+        ("ALTER TABLE audit_events DISABLE TRIGGER ALL", "trigger audit_events.audit_events_append_only_rows is"),
         ("ALTER TABLE users ADD nickname text", "column users.nickname is not in schema.sql"),
         ("ALTER TABLE users DROP display_name", "column users.display_name is missing"),
         (

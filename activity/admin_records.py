@@ -1,0 +1,194 @@
+"""What is only looked at in the Django admin: the archive of raw entries, its gaps, and the audit trail.
+
+Each list is exported as it is filtered. Rights on an exchange are asked of access.can(), as everywhere.
+"""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.urls import URLPattern, path
+from django.utils.translation import gettext_lazy as _
+
+from activity.access import can
+from activity.audit import Action, record
+from activity.exports import FORMATS, export
+from activity.models import ArchivedEntry, ArchiveGap, AuditEvent, Exchange
+from activity.text import visible
+
+# Only type checkers know these as generic.
+if TYPE_CHECKING:
+    _EntryAdmin = admin.ModelAdmin[ArchivedEntry]
+    _GapAdmin = admin.ModelAdmin[ArchiveGap]
+    _EventAdmin = admin.ModelAdmin[AuditEvent]
+else:
+    _EntryAdmin = _GapAdmin = _EventAdmin = admin.ModelAdmin
+
+
+def _viewable(request: HttpRequest) -> list[Exchange]:
+    """Inactive ones too: their history stays."""
+    return [exchange for exchange in Exchange.objects.order_by("name") if can(request.user, exchange, "view")]
+
+
+class _OfExchange(admin.SimpleListFilter):
+    """The filter by exchange names no exchange that the user may not view."""
+
+    title = _("exchange")
+    parameter_name = "exchange"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(exchange.pk), exchange.name) for exchange in _viewable(request)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        value = self.value() or ""
+        return queryset.filter(exchange_id=int(value)) if value.isdecimal() else queryset
+
+
+class _Record:
+    """What the recorder alone writes: everybody looks, at the exchanges that they may view, and nobody changes."""
+
+    list_filter: ClassVar[Any] = (_OfExchange,)
+    list_select_related: ClassVar[Any] = ("exchange",)
+    show_full_result_count = False  # counting millions of rows takes longer than showing a hundred
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Of viewable exchanges."""
+        base: Any = super()
+        queryset: QuerySet[Any] = base.get_queryset(request)
+        return queryset.filter(exchange__in=_viewable(request))
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Whoever may view an exchange."""
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: ArchivedEntry | ArchiveGap | None = None) -> bool:
+        """Of this one's exchange, or of any."""
+        return can(request.user, obj.exchange, "view") if obj else bool(_viewable(request))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Nobody."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody."""
+        return False
+
+
+class _Exported:
+    """A list with a download of all rows that its filters leave."""
+
+    change_list_template: Any = "admin/activity/exported_list.html"
+    #: The file's name, without its ending.
+    export_name = ""
+
+    def exported(self, row: Any) -> dict[str, Any]:
+        """A row's columns, by name."""
+        raise NotImplementedError
+
+    def get_urls(self) -> list[URLPattern]:
+        """The download beside the list."""
+        base: Any = super()
+        site: Any = self
+        name = f"{site.opts.app_label}_{site.opts.model_name}_export"
+        here = path("export.<str:form>", site.admin_site.admin_view(self.export_view), name=name)
+        return [here, *base.get_urls()]
+
+    def export_view(self, request: HttpRequest, form: str) -> HttpResponse | Any:
+        """Every row of the list as it is filtered; that somebody took it is recorded."""
+        site: Any = self
+        if not site.has_view_permission(request):
+            raise PermissionDenied
+        if form not in FORMATS:
+            return HttpResponseBadRequest(f"{visible(form)} is no format: {', '.join(FORMATS)}")
+        rows = site.get_changelist_instance(request).get_queryset(request)
+        record(Action.EXPORTED, f"{self.export_name} as {form}", after={"filter": request.GET.dict()})
+        return export(rows, self.exported, form, self.export_name)
+
+
+@admin.register(ArchivedEntry)
+class ArchivedEntryAdmin(_Exported, _Record, _EntryAdmin):
+    """Raw entries, with all of their fields as text."""
+
+    list_display = ("entry_id", "exchange", "event", "state", "host", "admin", "shortened")
+    search_fields = ("text", "host", "admin")
+    search_help_text = _("Looks through every row: choose an exchange first.")
+    fields = ("exchange", "entry_id", "all_fields", "recorded_at")
+    readonly_fields = fields
+    ordering = ("-id",)
+    list_filter: ClassVar[Any] = (_OfExchange, "event", "state", "recorded_at")
+    export_name = "entries"
+
+    def exported(self, row: ArchivedEntry) -> dict[str, Any]:
+        """The raw entry, all of its fields."""
+        return {"exchange": row.exchange.name, "id": str(row.entry_id), "fields": row.entry.to_json()}
+
+    @admin.display(description=_("text"))
+    def shortened(self, entry: ArchivedEntry) -> str:
+        """Enough of it for a list."""
+        return visible(entry.text[:200])
+
+    @admin.display(description=_("fields"))
+    def all_fields(self, entry: ArchivedEntry) -> str:
+        """A line per field."""
+        return "\n".join(f"{visible(name)}: {visible(value)}" for name, value in entry.entry.fields.items())
+
+
+@admin.register(ArchiveGap)
+class ArchiveGapAdmin(_Record, _GapAdmin):
+    """Where the archive may lack entries, and why."""
+
+    list_display = ("exchange", "after", "first", "reason", "found_at")
+    fields = ("exchange", "after", "first", "reason", "found_at")
+    readonly_fields = fields
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(_Exported, _Record, _EventAdmin):
+    """Who did what. Events of an exchange are seen by whoever administers it, the others by whoever may view events."""
+
+    list_display = ("number", "at", "actor", "action", "exchange", "subject", "reason", "ip")
+    list_filter: ClassVar[Any] = ("action", _OfExchange, "at", "via")
+    list_select_related: ClassVar[Any] = False
+    search_fields = ("actor", "subject", "reason", "host", "ip")
+    fields = (
+        "number", "at", "action", "actor", "via", "ip", "exchange", "host", "subject", "before_shown", "after_shown",
+        "reason", "correlation_id", "previous", "hash",
+    )  # fmt: skip
+    readonly_fields = fields
+    date_hierarchy = "at"
+    export_name = "audit"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
+        """What the user may see."""
+        events = AuditEvent.objects.all()
+        if request.user.has_perm("activity.view_auditevent"):
+            return events
+        administered = [exchange.pk for exchange in _viewable(request) if can(request.user, exchange, "administer")]
+        return events.filter(Q(exchange_id__in=administered))
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Of this one, or of any."""
+        if request.user.has_perm("activity.view_auditevent"):
+            return True
+        administered = [exchange.pk for exchange in _viewable(request) if can(request.user, exchange, "administer")]
+        return obj.exchange_id in administered if obj else bool(administered)
+
+    @admin.display(description=_("before"))
+    def before_shown(self, event: AuditEvent) -> str:
+        """With unseen characters visible."""
+        return visible(event.before)
+
+    @admin.display(description=_("after"))
+    def after_shown(self, event: AuditEvent) -> str:
+        """With unseen characters visible."""
+        return visible(event.after)
+
+    def exported(self, row: AuditEvent) -> dict[str, Any]:
+        """Every column."""
+        return {field.name: field.value_from_object(row) for field in self.opts.concrete_fields}
