@@ -167,7 +167,9 @@ def _signed_out(user: User | None, **_: Any) -> None:
 
 
 def _sign_in_failed(credentials: dict[str, Any], **_: Any) -> None:
-    record(Action.SIGN_IN_FAILED, f"user {login_name(str(credentials.get('username') or ''))}")
+    record(
+        Action.SIGN_IN_FAILED, f"user {login_name(str(credentials.get('username') or credentials.get('email') or ''))}"
+    )
 
 
 def _sign_in_paused(username: str | None = None, ip_address: str | None = None, **_: Any) -> None:

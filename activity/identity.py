@@ -61,7 +61,11 @@ def user_of(credentials: Credentials) -> User | None:
 
 def login_of_attempt(request: HttpRequest | None, credentials: Mapping[str, Any] | None) -> str:
     """The login that a sign-in was tried with, spelled as it is compared: every other spelling is the same attempt."""
-    given = (credentials or {}).get("username") or (request.POST.get("username") if request is not None else "")
+    named = credentials or {}
+    given = named.get("username") or named.get("email") or (request.POST.get("login") if request is not None else "")
+    user = getattr(request, "user", None)
+    if not given and user is not None and user.is_authenticated:
+        given = user.get_username()  # who proves once more who they are types no e-mail
     return login_name(str(given or ""))
 
 

@@ -1,9 +1,11 @@
 """The pages' URLs."""
 
-from django.contrib.auth.views import LoginView, LogoutView
-from django.urls import path
+from allauth.account import views as account
+from allauth.socialaccount import views as linked
+from django.contrib.auth.views import LogoutView
+from django.urls import include, path
 
-from activity import views, views_selfcheck
+from activity import sign_in, views, views_account, views_selfcheck
 
 urlpatterns = [
     path("", views.network, name="network"),
@@ -12,6 +14,26 @@ urlpatterns = [
     path("schemas/", views.schemas, name="schemas"),
     path("schemas/<str:file>", views.schema, name="schema"),
     path("self-check/", views_selfcheck.self_check, name="self-check"),
-    path("sign-in/", LoginView.as_view(template_name="sign_in.html", redirect_authenticated_user=True), name="sign-in"),
+    # Signing in. Each view under the name that allauth looks it up by, too.
+    path("sign-in/", account.login, name="account_login"),
+    path("sign-in/", account.login, name="sign-in"),
+    path("sign-in/inactive/", account.account_inactive, name="account_inactive"),
+    path("sign-in/second-factor/", sign_in.second_factor, name="mfa_authenticate"),
+    path("sign-in/again/", account.reauthenticate, name="account_reauthenticate"),
+    path("sign-in/again/code/", sign_in.second_factor_again, name="mfa_reauthenticate"),
+    path("sign-in/with/", include("allauth.socialaccount.providers.openid_connect.urls")),
+    path("sign-in/cancelled/", linked.login_cancelled, name="socialaccount_login_cancelled"),
+    path("sign-in/failed/", linked.login_error, name="socialaccount_login_error"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
+    # What users keep about themselves.
+    path("account/", views_account.user_settings, name="account"),
+    path("account/settings.json", views_account.export_settings, name="account-export"),
+    path("account/password/", account.password_change, name="account_change_password"),
+    path("account/password/set/", account.password_set, name="account_set_password"),
+    path("account/sessions/", views_account.sessions, name="usersessions_list"),
+    path("account/linked/", linked.connections, name="socialaccount_connections"),
+    path("account/second-factor/", sign_in.second_factor_index, name="mfa_index"),
+    path("account/second-factor/app/", include("allauth.mfa.totp.urls")),
+    path("account/second-factor/codes/", include("allauth.mfa.recovery_codes.urls")),
+    path("account/second-factor/keys/", include("allauth.mfa.webauthn.urls")),
 ]

@@ -56,6 +56,10 @@ class Settings(BaseSettings):
     )
     admin_email: str = Field("admin@localhost", description="The first admin that `up` makes in an empty database")
     admin_password: SecretStr | None = Field(None, description="Its password; unset: generated and printed once")
+    oidc_issuer: str | None = Field(None, description="https:// address of an OpenID Connect issuer to sign in with")
+    oidc_client_id: str | None = Field(None, description="The issuer's name for Perseus")
+    oidc_client_secret: SecretStr | None = Field(None, description="The issuer's secret for Perseus")
+    oidc_name: str = Field("single sign-on", description="What the button on the sign-in page calls the issuer")
     port: int = Field(8000, validation_alias="PORT", ge=1, le=65535, description="Port of the web process of `up`")
 
     @field_validator("secret_key_fallbacks", "allowed_hosts", "origins", "ip_lookup_urls", mode="before")
@@ -97,6 +101,33 @@ class Settings(BaseSettings):
         if self.database_url is not None:
             postgres_options(self.database_url, self.database_ca)
         return self
+
+    @model_validator(mode="after")
+    def _issuer_is_whole(self) -> Self:
+        given = {
+            "PERSEUS_OIDC_ISSUER": self.oidc_issuer,
+            "PERSEUS_OIDC_CLIENT_ID": self.oidc_client_id,
+            "PERSEUS_OIDC_CLIENT_SECRET": self.oidc_client_secret,
+        }
+        missing = [name for name, value in given.items() if value is None]
+        if missing and len(missing) < len(given):
+            raise ValueError(f"{', '.join(missing)} not set: signing in with OpenID Connect needs all three, or none")
+        if self.oidc_issuer is not None:
+            parts = urlsplit(self.oidc_issuer)
+            near = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+            if not parts.hostname or parts.query or parts.fragment or not (parts.scheme == "https" or near):
+                raise ValueError(
+                    f"PERSEUS_OIDC_ISSUER: {self.oidc_issuer!r} is no issuer: expected https://host or https://host/path"
+                )
+        return self
+
+    @property
+    def oidc_origin(self) -> str | None:
+        """Scheme, host and port of the issuer, to which the sign-in page's form leads; None without one."""
+        if self.oidc_issuer is None:
+            return None
+        parts = urlsplit(self.oidc_issuer)
+        return f"{parts.scheme}://{parts.netloc}"
 
     @property
     def redis(self) -> str:

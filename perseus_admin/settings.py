@@ -26,6 +26,12 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "guardian",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.mfa",
+    "allauth.usersessions",
     "axes",
     "csp",
     "activity",
@@ -42,6 +48,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "activity.audit.AuditMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
     "axes.middleware.AxesMiddleware",
@@ -131,11 +138,47 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = 0.25
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_USERNAME_CALLABLE = "activity.identity.login_of_attempt"
-AXES_USERNAME_FORM_FIELD = "username"
+AXES_USERNAME_FORM_FIELD = "login"
 AXES_HTTP_RESPONSE_CODE = 403
 AXES_LOCKOUT_TEMPLATE = "sign_in_paused.html"
 AXES_RESET_ON_SUCCESS = True
 AXES_VERBOSE = False
+
+# Signing in: e-mail and password, then a second factor where the user has one. Nobody signs up: accounts are made by
+# an administrator. allauth's own limits are off, since they answer 429 and count per process; axes counts instead.
+ACCOUNT_ADAPTER = "activity.sign_in.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_RATE_LIMITS = False
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_FORMS = {"login": "activity.sign_in.LoginForm"}
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300  # seconds; a takeover asks for a proof that is at most this old
+MFA_ADAPTER = "activity.sign_in.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_ISSUER = "Perseus"
+MFA_TOTP_TOLERANCE = 1  # one step of 30 s either way: a phone's clock is seldom exact
+MFA_RATE_LIMITS = False
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # an administrator typed the address
+SOCIALACCOUNT_ADAPTER = "activity.sign_in.IssuerAdapter"
+SOCIALACCOUNT_STORE_TOKENS = False
+SOCIALACCOUNT_REQUESTS_TIMEOUT = 10  # seconds
+SOCIALACCOUNT_OPENID_CONNECT_URL_PREFIX = ""
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": []}}
+if environment.oidc_issuer is not None:
+    assert environment.oidc_client_secret is not None  # config.Settings: all of it, or none
+    SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"] = [
+        {
+            "provider_id": "issuer",
+            "name": environment.oidc_name,
+            "client_id": environment.oidc_client_id,
+            "secret": environment.oidc_client_secret.get_secret_value(),
+            "settings": {"server_url": environment.oidc_issuer},
+        }
+    ]
 
 # --- the browser ---
 
@@ -148,7 +191,8 @@ CONTENT_SECURITY_POLICY = {
         "font-src": [SELF],
         "connect-src": [SELF],
         "manifest-src": [SELF],
-        "form-action": [SELF],
+        # A browser holds a form's redirects to this as well: the one to the issuer of identities is one.
+        "form-action": [SELF, *([environment.oidc_origin] if environment.oidc_origin else [])],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
     }

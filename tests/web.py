@@ -95,7 +95,7 @@ class Browser:
         """Through the form, as people do."""
         status, _ = self.get("/sign-in/")
         assert status == 200, status
-        status, body = self.post("/sign-in/", username=email, password=PASSWORD)
+        status, body = self.post("/sign-in/", login=email, password=PASSWORD)
         assert status == 200, body[:2000]
         assert "sessionid" in {c.name for c in self.jar}, re.sub(r"<[^>]+>|\s+", " ", body)[:2000]
         return self

@@ -10,7 +10,7 @@ from activity.models.notifications import (
     NotificationCursor,
     validate_kinds,
 )
-from activity.models.people import ApiToken, User, UserManager, login_name, validate_time_zone
+from activity.models.people import ApiToken, User, UserManager, UserSettings, login_name, validate_time_zone
 
 __all__ = [
     "ApiToken",
@@ -25,6 +25,7 @@ __all__ = [
     "NotificationCursor",
     "User",
     "UserManager",
+    "UserSettings",
     "login_name",
     "validate_country_codes",
     "validate_kinds",

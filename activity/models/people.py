@@ -84,6 +84,22 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.get_full_name()
 
 
+class UserSettings(models.Model):
+    """How a user works: the document of `wire.settings.UserSettings`, without its time zone, a column of the user."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="settings")
+    document = models.JSONField(default=dict)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "user_settings"
+        verbose_name = "settings of a user"
+        verbose_name_plural = "settings of users"
+
+    def __str__(self) -> str:
+        return f"of {self.user}"
+
+
 class ApiToken(models.Model):
     """A bearer token of a program that acts with one user's rights. Only the token's hash is stored."""
 

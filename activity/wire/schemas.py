@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter
 
-from activity.wire import entries, frames, standby, status
+from activity.wire import entries, frames, settings, standby, status
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "schemas"
 
@@ -29,6 +29,7 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     frames.Store,
     frames.Closing,
     frames.Command,
+    settings.UserSettings,
 )
 _UNIONS: Final[dict[str, TypeAdapter[Any]]] = {
     "Entry": entries.ENTRY,

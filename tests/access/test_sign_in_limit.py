@@ -8,7 +8,7 @@ from tests.web import PASSWORD, WebServer
 def attempt(web: WebServer, login: str, password: str) -> tuple[int, str]:
     browser = web.browser()
     browser.get("/sign-in/")
-    return browser.post("/sign-in/", username=login, password=password)
+    return browser.post("/sign-in/", login=login, password=password)
 
 
 def test_another_spelling_of_a_login_is_the_same_login(own_web: WebServer) -> None:

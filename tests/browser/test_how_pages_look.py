@@ -109,7 +109,7 @@ def test_signing_in_and_out_by_hand(web: WebServer, visitor: Visitor) -> None:
     page = visitor.context(web).new_page()
     page.context.clear_cookies()
     page.goto(web.url + "/exchanges/kraken/")
-    page.fill("#username", "nobody@example.org")
+    page.fill("#login", "nobody@example.org")
     page.fill("#password", PASSWORD)
     page.keyboard.press("Enter")
     page.wait_for_selector("h1:has-text('There is no such exchange')")

@@ -152,11 +152,11 @@ def test_a_change_that_is_taken_back_leaves_no_event() -> None:
 def test_sign_ins_failures_and_sign_outs_are_recorded_with_the_address() -> None:
     User.objects.create_user("marta@example.org", STRONG)
     client = Client(REMOTE_ADDR="203.0.113.7")
-    client.post("/sign-in/", {"username": "Marta@example.org", "password": "wrong"})
+    client.post("/sign-in/", {"login": "Marta@example.org", "password": "wrong"})
     assert (newest().action, newest().subject, newest().ip) == (
         "sign_in_failed", "user marta@example.org", "203.0.113.7",
     )  # fmt: skip
-    client.post("/sign-in/", {"username": "marta@example.org", "password": STRONG})
+    client.post("/sign-in/", {"login": "marta@example.org", "password": STRONG})
     assert (newest().action, newest().actor, newest().ip, newest().via) == (
         "signed_in", "marta@example.org", "203.0.113.7", "web",
     )  # fmt: skip

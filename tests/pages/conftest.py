@@ -65,7 +65,7 @@ def sign_in(client: Client) -> SignIn:
     """Signs a user in through the form."""
 
     def through_the_form(user: User) -> Client:
-        answer = client.post("/sign-in/", {"username": user.email, "password": PASSWORD})
+        answer = client.post("/sign-in/", {"login": user.email, "password": PASSWORD})
         assert answer.status_code == 302, answer.content
         return client
 

@@ -9,25 +9,25 @@ from tests.pages.reading import page_of
 
 def test_the_form_asks_for_e_mail_and_password(client: Client) -> None:
     page = page_of(client.get("/sign-in/"))
-    assert page.one(name="username").attributes["type"] == "email"
+    assert page.one(name="login").attributes["type"] == "email"
     assert page.one(name="password").attributes["autocomplete"] == "current-password"
 
 
 def test_the_e_mail_signs_in_in_any_case_and_leads_where_one_wanted_to_go(client: Client, admin: User) -> None:
-    fields = {"username": "Admin@Example.ORG", "password": PASSWORD, "next": "/exchanges/kraken/"}
+    fields = {"login": "Admin@Example.ORG", "password": PASSWORD, "next": "/exchanges/kraken/"}
     answer = client.post("/sign-in/", fields)
     assert answer.status_code == 302
     assert answer["Location"] == "/exchanges/kraken/"
 
 
 def test_it_leads_to_no_other_site(client: Client, admin: User) -> None:
-    fields = {"username": admin.email, "password": PASSWORD, "next": "https://elsewhere.example/"}
+    fields = {"login": admin.email, "password": PASSWORD, "next": "https://elsewhere.example/"}
     assert client.post("/sign-in/", fields)["Location"] == "/"
 
 
 def test_a_wrong_password_is_refused_without_saying_whether_the_account_exists(client: Client, admin: User) -> None:
-    known = client.post("/sign-in/", {"username": admin.email, "password": "wrong"})
-    unknown = client.post("/sign-in/", {"username": "other@example.org", "password": "wrong"})
+    known = client.post("/sign-in/", {"login": admin.email, "password": "wrong"})
+    unknown = client.post("/sign-in/", {"login": "other@example.org", "password": "wrong"})
     assert known.status_code == unknown.status_code == 200
     assert page_of(known).one(role="alert").text == page_of(unknown).one(role="alert").text
     assert "You are not signed in." in page_of(known).text
@@ -36,7 +36,7 @@ def test_a_wrong_password_is_refused_without_saying_whether_the_account_exists(c
 
 def test_an_inactive_user_is_refused(client: Client, admin: User) -> None:
     User.objects.filter(pk=admin.pk).update(is_active=False)
-    answer = client.post("/sign-in/", {"username": admin.email, "password": PASSWORD})
+    answer = client.post("/sign-in/", {"login": admin.email, "password": PASSWORD})
     assert "You are not signed in." in page_of(answer).text
 
 
@@ -45,13 +45,13 @@ def test_empty_fields_are_named(client: Client) -> None:
 
 
 def test_ten_failures_pause_the_sign_in_and_the_answer_is_403(client: Client, admin: User) -> None:
-    answers = [client.post("/sign-in/", {"username": admin.email, "password": f"wrong-{n}"}) for n in range(10)]
+    answers = [client.post("/sign-in/", {"login": admin.email, "password": f"wrong-{n}"}) for n in range(10)]
     assert [answer.status_code for answer in answers[:-1]] == [200] * 9
     assert answers[-1].status_code == 403
     page = page_of(answers[-1])
     assert "Sign-in is paused" in page.text
     assert "15 min" in page.text
-    right = client.post("/sign-in/", {"username": admin.email, "password": PASSWORD})
+    right = client.post("/sign-in/", {"login": admin.email, "password": PASSWORD})
     assert right.status_code == 403
 
 
@@ -68,7 +68,7 @@ def test_signing_out_is_a_post_and_ends_the_session(sign_in: SignIn, admin: User
 
 def test_a_forged_form_is_refused_in_our_look(admin: User) -> None:
     careful = Client(enforce_csrf_checks=True)
-    answer = careful.post("/sign-in/", {"username": admin.email, "password": PASSWORD})
+    answer = careful.post("/sign-in/", {"login": admin.email, "password": PASSWORD})
     assert answer.status_code == 403
     assert "The form was not accepted" in page_of(answer).text
 

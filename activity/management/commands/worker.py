@@ -18,6 +18,8 @@ from activity.instance.options import WorkerConfig
 from activity.models import Exchange, User
 from activity.schema.drift import require_current_schema
 from activity.store.client import StoreUnavailable, name_of, require_redis, sync_client
+from activity.user_settings import settings_of
+from activity.wire.settings import UserSettings
 from perseus_admin.config import settings
 
 
@@ -71,7 +73,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Options as in docs/worker.md."""
         parser.add_argument("--exchange", required=True, metavar="NAME", help="the exchange, by its name")
-        parser.add_argument("--admin", metavar="EMAIL", help="the user who answers for the instance")
+        parser.add_argument(
+            "--admin",
+            metavar="EMAIL",
+            help="the user who answers for the instance, and whose settings and symbols it starts with",
+        )
         parser.add_argument("--mode", type=mode, help="shown with the instance, e.g. live, paper or demo")
         parser.add_argument("--symbols", type=comma_list, default=(), metavar="A,B", help="symbols that are followed")
         start = parser.add_mutually_exclusive_group()
@@ -95,6 +101,7 @@ class Command(BaseCommand):
         require_current_schema()
         exchange = _exchange(options["exchange"])
         admin = _admin(options["admin"]) if options["admin"] is not None else None
+        own = settings_of(admin) if admin else UserSettings()
         program = _program(options)
         hostname = environment.hostname or socket.gethostname()
         version = _require_redis(environment.redis)
@@ -106,10 +113,10 @@ class Command(BaseCommand):
             heartbeat_seconds=environment.heartbeat_seconds,
             admin_email=admin.email if admin else None,
             admin_display_name=admin.get_full_name() if admin else None,
-            mode=options["mode"],
+            mode=options["mode"] or own.mode,
             standby=options["standby"],
             take_over=options["take_over"] or "",
-            symbols=options["symbols"],
+            symbols=options["symbols"] or own.symbols.get(exchange.name, ()),
             program=program,
             error_pattern=options["error_pattern"],
             restart=options["restart"] is not None,

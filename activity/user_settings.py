@@ -1,0 +1,64 @@
+"""A user's settings in the record: read, and saved with their audit event in one transaction."""
+
+import hashlib
+
+from django.db import transaction
+
+from activity.audit import Action, record
+from activity.models import Exchange, User, UserSettings
+from activity.wire import settings as wire
+
+
+class ChangedMeanwhile(Exception):
+    """Somebody, perhaps the same user on another page, saved other settings since these were shown."""
+
+
+def settings_of(user: User) -> wire.UserSettings:
+    """The user's document. One that an older version of Perseus wrote is read field by field where it still fits."""
+    row = UserSettings.objects.filter(user=user).first()
+    known = wire.UserSettings.model_fields
+    stored = {name: value for name, value in (row.document if row else {}).items() if name in known}
+    return wire.check_settings({**stored, "version": wire.VERSION, "timeZone": user.time_zone})
+
+
+def digest_of(document: wire.UserSettings) -> str:
+    """Tells two documents apart."""
+    return hashlib.sha256(document.model_dump_json().encode()).hexdigest()
+
+
+def unknown_exchanges(document: wire.UserSettings) -> list[str]:
+    """Faults: one sentence per exchange of the document that is none, with the names that are."""
+    known = set(Exchange.objects.values_list("name", flat=True))
+    names = f"Known are: {', '.join(sorted(known)) or 'none'}"
+    faults = [f"symbols.{name}: there is no such exchange. {names}" for name in document.symbols if name not in known]
+    named = document.notifications.exchanges
+    return faults + [f"notifications.exchanges: {name} is no exchange. {names}" for name in named if name not in known]
+
+
+def save_settings(user: User, document: wire.UserSettings, *, shown: str) -> None:
+    """Save, and record what changed. `shown` is the digest of what the user saw as the present settings.
+
+    Raises ChangedMeanwhile, and SettingsRefused for an exchange that does not exist.
+    """
+    if faults := unknown_exchanges(document):
+        raise wire.SettingsRefused(faults)
+    with transaction.atomic():
+        locked = User.objects.select_for_update().get(pk=user.pk)
+        before = settings_of(locked)
+        if digest_of(before) != shown:
+            raise ChangedMeanwhile
+        different = wire.changes(before, document)
+        if not different:
+            return
+        stored = document.model_dump(mode="json", exclude={"timeZone"})
+        UserSettings.objects.update_or_create(user=locked, defaults={"document": stored})
+        if locked.time_zone != document.timeZone:
+            locked.time_zone = document.timeZone
+            locked.save(update_fields=["time_zone"])
+            user.time_zone = document.timeZone
+        record(
+            Action.CHANGED,
+            f"settings of {user}",
+            before={name: old for name, old, _ in different},
+            after={name: new for name, _, new in different},
+        )
