@@ -1,6 +1,7 @@
 """`manage.py worker`: what it refuses before anything is registered, and the journey of real programs."""
 
 import http.client
+import json
 import re
 import signal
 import sqlite3
@@ -135,6 +136,31 @@ def test_registration_is_the_contracts_and_admin_and_symbols_come_with_the_next_
     assert exchange.path() == ["starting", "warming", "active", "stopping", "stopped"]
     assert f"Worker of kraken (id {status['exchangeId']}) on host host-a" in worker.output.splitlines()[0]
     assert {entry["adminEmail"] for entry in exchange.entries()} == {"ann@example.org"}
+
+
+def test_a_worker_starts_with_the_settings_and_symbols_of_its_admin_unless_it_is_told_others(
+    worker_of: WorkerOf, redis_server: RedisServer, data_folder: Path
+) -> None:
+    exchange = of_database(redis_server, data_folder, "kraken")
+    document = json.dumps({"mode": "paper", "symbols": {"kraken": ["BTC/USD", "ETH/USD", "SOL/USD"], "mexc": ["A/B"]}})
+    with closing(sqlite3.connect(data_folder / "perseus.sqlite3")) as database:
+        database.execute(
+            "INSERT INTO user_settings (user_id, document, changed_at) "
+            "SELECT id, ?, '2026-01-01' FROM users WHERE email = 'ann@example.org'",
+            [document],
+        )
+        database.commit()
+    try:
+        for more, mode, symbols in ((), "paper", 3), (("--mode", "live", "--symbols", "X/Y"), "live", 1):
+            worker = worker_of("--exchange", "kraken", "--admin", "ann@example.org", *more)
+            status = exchange.becomes(lambda status: status["adminEmail"])
+            assert (status["mode"], status["symbolCount"]) == (mode, symbols)
+            assert worker.stop() == ExitCode.STOPPED
+            assert exchange.is_gone()
+    finally:
+        with closing(sqlite3.connect(data_folder / "perseus.sqlite3")) as database:
+            database.execute("DELETE FROM user_settings")
+            database.commit()
 
 
 def test_a_real_daemon_that_speaks_sd_notify_goes_through_all_states(
