@@ -3,7 +3,7 @@
 Synchronous like the pages, for the same reason: the event loop belongs to the feed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Annotated, Any, cast
 
@@ -18,7 +18,7 @@ from activity.history import read_instances, read_page
 from activity.identity import Credentials, user_of_token
 from activity.models import Exchange, User
 from activity.store.client import StoreUnavailable, pages_client
-from activity.store.history import InstanceView, Position
+from activity.store.history import HistoryGap, InstanceView, Position
 from activity.wire.entries import StreamEntry
 from perseus_admin.config import settings
 
@@ -52,12 +52,23 @@ class Instances(Schema):
     instances: list[Instance]
 
 
+class MissingEntries(Schema):
+    """Entries that neither the stream nor the archive holds."""
+
+    exchange: str
+    after: str = Field(description="The last entry before the gap")
+    first: str | None = Field(description="The first entry behind it; null where the exchange's history began anew")
+
+
 class Activity(Schema):
-    """Raw entries, newest first."""
+    """Raw entries, newest first, and where some are missing."""
 
     entries: list[dict[str, str]] = Field(
         description="Each entry's id, its exchange and its fields. A field called id or exchange itself travels as "
         "field:id or field:exchange"
+    )
+    gaps: list[MissingEntries] = Field(
+        description="Newest first, each on the answer on which the entry `after` is or would be"
     )
     nextCursor: str | None = Field(description="Pass it back as cursor for the older entries; null at the end")
 
@@ -211,10 +222,20 @@ def activity(
     for name, entry in page.entries:
         size += sum(len(value) for value in entry.fields.values())
         if size > MOST_CHARACTERS and entries:
-            return {"entries": entries, "nextCursor": last}
+            return _answer(entries, page.gaps, last)
         entries.append(_entry(name, entry))
         last = str(Position(entry.id, name))
-    return {"entries": entries, "nextCursor": page.next_cursor}
+    return _answer(entries, page.gaps, page.next_cursor)
+
+
+def _answer(entries: list[dict[str, str]], gaps: Sequence[HistoryGap], cursor: str | None) -> dict[str, Any]:
+    end = Position.parse(cursor).order if cursor else None
+    shown = [gap for gap in gaps if end is None or gap.position.order <= end]
+    missing = [
+        {"exchange": gap.exchange, "after": str(gap.after), "first": str(gap.first) if gap.first else None}
+        for gap in shown
+    ]
+    return {"entries": entries, "gaps": missing, "nextCursor": cursor}
 
 
 def _user(request: HttpRequest) -> User:

@@ -11,17 +11,26 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
 
 from django.db import InterfaceError, OperationalError
 from django.db.models import Q, QuerySet
 
-from activity.models import ArchiveCursor, ArchivedEntry, ArchiveGap
+from activity.missing import gaps_between, next_gap
+from activity.models import ArchiveCursor, ArchivedEntry
 from activity.models.archive import EVENT_CHARS, LARGEST, can_be_kept
 from activity.store import history as stream
 from activity.store.client import StoreUnavailable, SyncClient
-from activity.store.history import STEP, TOP, HistoryPage, InstanceView, LastKnown, Position, Unknown, before
-from activity.store.reading import follows
+from activity.store.history import (
+    STEP,
+    TOP,
+    HistoryGap,
+    HistoryPage,
+    InstanceView,
+    LastKnown,
+    Position,
+    Unknown,
+    before,
+)
 from activity.store.stream import START
 from activity.wire.entries import EntryId, StreamEntry
 
@@ -123,6 +132,18 @@ class _History:
         if kept is not None:
             yield from _archived(kept.exchange_id, below, self._event, self._step)
 
+    def gaps(self, begin: str | None, end: str | None) -> list[HistoryGap]:
+        """The gaps between two cursors; none while the database is away, since nobody can say then."""
+        if self._trouble is not None:
+            return []
+        places = [Position.parse(cursor) if cursor else None for cursor in (begin, end)]
+        try:
+            with _database():
+                return gaps_between(self._client, self._names, *places)
+        except ArchiveAway as error:
+            self._trouble = error
+            return []
+
     def source(self, name: str, upto: EntryId) -> Iterator[StreamEntry]:
         """The same for a page, which may end early but must not pass over anything."""
         shown = False
@@ -149,13 +170,16 @@ def _each_once(entries: Iterator[StreamEntry]) -> Iterator[StreamEntry]:
 def read_page(
     client: SyncClient, names: Sequence[str], *, count: int, cursor: str | None = None, event: str | None = None
 ) -> HistoryPage:
-    """Like `store.history.read_page`, on through the archive. While the database is away a page may end early."""
+    """Like `store.history.read_page`, on through the archive, with the gaps among the entries.
+
+    While the database is away a page may end early, and gaps are not known.
+    """
     history = _History(client, names, min(count + 1, STEP), event)
     page = stream.collect(names, history.source, count=count, cursor=cursor, event=event)
-    if not history.incomplete or page.next_cursor is not None:
-        return page
-    end = Position(page.entries[-1][1].id, page.entries[-1][0]) if page.entries else Position(TOP, max(names))
-    return HistoryPage(page.entries, str(end))
+    if history.incomplete and page.next_cursor is None:
+        end = Position(page.entries[-1][1].id, page.entries[-1][0]) if page.entries else Position(TOP, max(names))
+        page = HistoryPage(page.entries, str(end))
+    return HistoryPage(page.entries, page.next_cursor, history.gaps(cursor, page.next_cursor))
 
 
 def read_last_known(client: SyncClient, name: str) -> LastKnown:
@@ -231,7 +255,7 @@ def read_stretch(name: str, cursor: EntryId, first: EntryId | None, newest: Entr
         kept = ArchiveCursor.objects.filter(exchange__name=name).first()
         if kept is None:
             return Stretch([], end, None if cursor == START else (cursor, first))
-        gap = _next_gap(kept.pk, cursor, first)
+        gap = next_gap(kept.pk, cursor, first)
         entries = _behind(ArchivedEntry.objects.filter(exchange_id=kept.pk), cursor).order_by("ms", "seq")
         if gap is not None:
             entries = _upto(entries, gap.after)
@@ -245,18 +269,3 @@ def read_stretch(name: str, cursor: EntryId, first: EntryId | None, newest: Entr
         return Stretch([], (before(behind) if behind else None) or end, (cursor, behind))
     complete = cursor == START or kept.entry_id >= (first or newest)
     return Stretch([], end, None if complete else (cursor, first))
-
-
-#: Gaps whose entries nobody has. (The second entry of an id is missing in the archive, and nothing between two ids is.)
-_MISSING: Final = (ArchiveGap.Reason.TRIMMED, ArchiveGap.Reason.RECREATED, ArchiveGap.Reason.BEYOND)
-
-
-def _next_gap(exchange_id: int, cursor: EntryId, first: EntryId | None) -> ArchiveGap | None:
-    """The next recorded gap that lies behind the cursor, at least in part, and before the stream's first entry."""
-    gaps = ArchiveGap.objects.filter(exchange_id=exchange_id, reason__in=_MISSING)
-    for gap in gaps.order_by("after_ms", "after_seq"):
-        begin, end = max(cursor, gap.after), gap.first
-        ahead = end is None or (end > begin and not follows(end, begin))
-        if ahead and (first is None or begin < first):
-            return gap
-    return None

@@ -1,13 +1,14 @@
 """One row of the feed: what a page shows of one entry. static/js/rows.js fills the same markup for live entries."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from django.urls import reverse
 
+from activity.store.history import HistoryGap, HistoryPage, Position
 from activity.text import (
     HEADLINE_CHARS,
     cut,
@@ -26,8 +27,9 @@ from activity.wire.entries import EntryKind, StreamEntry
 
 #: ``ConnectionResetError:`` at the beginning of an error is its class.
 _CLASS: Final = re.compile(r"[A-Za-z_][\w.]{1,60}:(?=\s)", re.ASCII)
+RowKind = EntryKind | Literal["gap"]
 #: The kinds in the order of their `<template>` elements.
-KINDS: Final[tuple[EntryKind, ...]] = ("state_transition", "error", "unknown", "malformed")
+KINDS: Final[tuple[RowKind, ...]] = ("state_transition", "error", "unknown", "malformed", "gap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Row:
     every instance has its own clock. `after` is how long the state lasted that a transition ended.
     """
 
-    kind: EntryKind
+    kind: RowKind
     exchange: str = ""
     id: str = ""
     at: datetime | None = None
@@ -57,6 +59,7 @@ class Row:
     raw: str = ""
     hidden: str = ""
     url: str = ""
+    words: str = ""
 
     @property
     def epoch_head(self) -> str:
@@ -122,21 +125,45 @@ def row_of(exchange: str, entry: StreamEntry) -> Row:
     )
 
 
-def rows_of(entries: Sequence[tuple[str, StreamEntry]]) -> list[Row]:
-    """The rows of a page's entries, newest first.
+def gap_row(gap: HistoryGap) -> Row:
+    """The row that says what is missing. It stands above the last entry before the gap, and carries its id."""
+    words = (
+        f"{gap.exchange}: the entries between {gap.after} and {gap.first} are no longer held"
+        if gap.first
+        else f"{gap.exchange}: its history began anew; what followed {gap.after} is no longer held"
+    )
+    return Row("gap", exchange=gap.exchange, id=str(gap.after), words=words)
+
+
+def _items(page: HistoryPage) -> Iterator[tuple[str, StreamEntry] | HistoryGap]:
+    """Entries and gaps in their order; a gap comes right before the entry after which others are missing."""
+    gaps = list(page.gaps)
+    for name, entry in page.entries:
+        while gaps and gaps[0].position.order <= Position(entry.id, name).order:
+            yield gaps.pop(0)
+        yield name, entry
+    yield from gaps
+
+
+def rows_of(page: HistoryPage) -> list[Row]:
+    """The rows of a page's entries and gaps, newest first.
 
     A transition says how long the state before it lasted, by Redis' clock, where the transition that led into that
-    state is on the page and of the same instance.
+    state is on the page and of the same instance, with no gap between the two.
     """
     rows: list[Row] = []
-    newer: dict[str, int] = {}  # per exchange, where its next newer transition stands
-    for name, entry in entries:
+    newer: dict[str, tuple[int, int]] = {}  # per exchange, where its next newer transition stands, and its milliseconds
+    for item in _items(page):
+        if isinstance(item, HistoryGap):
+            newer.pop(item.exchange, None)
+            rows.append(gap_row(item))
+            continue
+        name, entry = item
         row = row_of(name, entry)
         if row.kind == "state_transition":
-            place = newer.get(name)
+            place, at = newer.get(name, (None, 0))
             if place is not None and (rows[place].from_state, rows[place].instance) == (row.to_state, row.instance):
-                lasted = entries[place][1].id.milliseconds - entry.id.milliseconds
-                rows[place] = replace(rows[place], after=duration(lasted / 1000))
-            newer[name] = len(rows)
+                rows[place] = replace(rows[place], after=duration((at - entry.id.milliseconds) / 1000))
+            newer[name] = len(rows), entry.id.milliseconds
         rows.append(row)
     return rows

@@ -79,7 +79,7 @@ def _context(request: HttpRequest, found: _Found, socket: str, before: str | Non
         "before": before,
         "older": older,
         "trouble": found.trouble,
-        "rows": rows_of(found.page.entries),
+        "rows": rows_of(found.page),
         "blank_rows": [Row(kind) for kind in KINDS],
         "blank_card": blank_card(1, "blank"),
         "page": {

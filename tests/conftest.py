@@ -19,7 +19,7 @@ def shared_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 def redis_server(shared_redis: RedisServer) -> RedisServer:
-    """The shared server, empty."""
+    """The shared server, empty. A fixture that also wants `web` asks for it first: that one empties it again."""
     with shared_redis.client() as client:
         client.flushall()
     return shared_redis
@@ -65,7 +65,14 @@ def _web(
 
 @pytest.fixture
 def web(_web: WebServer, redis_server: RedisServer) -> WebServer:
-    """A real web process on an empty Redis: three exchanges, two users. Its database is shared, so only read it."""
+    """A real web process on an empty Redis: three exchanges, two users. Its database is shared, so only read it.
+
+    Nothing of an earlier test is left in it, and Redis is emptied only then: a tail that outlives its page by a moment
+    would take the emptying for a stream that began anew.
+    """
+    _web.forget(redis_server)
+    with redis_server.client() as client:
+        client.flushall()
     return _web
 
 

@@ -14,13 +14,15 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
-from tests.servers import free_port
+from tests.servers import RedisServer, free_port
 from tests.waiting import eventually
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Exchanges of every test database, by id.
 EXCHANGES = {1: "binance", 2: "coinbase", 3: "kraken"}
 PASSWORD = "correct horse battery staple"
+#: ESTABLISHED and CLOSE_WAIT, as the kernel writes them.
+_OPEN = ("01", "08")
 
 _SETUP = """
 import json, sys
@@ -158,6 +160,26 @@ class WebServer:
                 self.process.wait(5)
             self.process = None
 
+    def forget(self, redis_server: RedisServer) -> None:
+        """Wait until nobody watches any more, so that what this process keeps for viewers is gone.
+
+        A page that was closed a moment ago may still have its tail, whose ring holds entries that the next test's empty
+        Redis never had: the first page of that test would be sent them.
+        """
+
+        def deserted() -> bool:
+            with redis_server.client() as client:
+                return not any("b" in one["flags"] for one in client.client_list()) and not self._connections()
+
+        eventually(deserted, every=0.01)
+        Browser(self.url).get("/ready-yet/")  # its loop has gone round: what the closing of sockets began is done
+        eventually(deserted, every=0.01)
+
+    def _connections(self) -> int:
+        """Connections to this server that either side has not closed yet."""
+        rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+        return sum(row[1].endswith(f":{self.port:04X}") and row[3] in _OPEN for row in rows)
+
     def browser(self) -> Browser:
         """A new browser, signed in nowhere."""
         return Browser(self.url)
@@ -165,6 +187,11 @@ class WebServer:
     def cookie(self, email: str = "admin@example.org") -> str:
         """The Cookie header of a user who has signed in before the test began."""
         return f"sessionid={json.loads((self.folder / 'sessions.json').read_text())[email]}"
+
+    def manage(self, *arguments: str) -> None:
+        """Run one of our commands with this server's settings, to its end."""
+        command = [sys.executable, "manage.py", *arguments]
+        subprocess.run(command, cwd=ROOT, env=self.environment, check=True, capture_output=True, timeout=60)
 
     def run(self, code: str) -> str:
         """Run Python inside the project with this server's settings; its standard output."""

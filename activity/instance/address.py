@@ -59,7 +59,8 @@ async def _ask_beside(url: str) -> str:
             return  # the loop has closed: the worker has ended, nobody waits for the answer
 
     threading.Thread(target=work, name="public-address", daemon=True).start()
-    return await asyncio.wait_for(answer, WHOLE_SECONDS)
+    async with asyncio.timeout(WHOLE_SECONDS):
+        return await answer
 
 
 async def find_ip(urls: Sequence[str]) -> str | None:

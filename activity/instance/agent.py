@@ -42,7 +42,8 @@ async def run_worker(config: WorkerConfig) -> ExitCode:
     finally:
         for client in (lease, stream):
             with suppress(StoreUnavailable, OSError, TimeoutError):  # only a farewell; the connections end with us
-                await asyncio.wait_for(client.aclose(), 1)
+                async with asyncio.timeout(1):
+                    await client.aclose()
 
 
 class _Agent:
@@ -244,7 +245,8 @@ class _Agent:
     async def _note(self, text: str) -> None:
         """An error entry, where there is room for one."""
         try:
-            await asyncio.wait_for(self._logger.record_error(text), 1)
+            async with asyncio.timeout(1):
+                await self._logger.record_error(text)
         except TimeoutError:
             LOG.error("Not written to the activity, its queue is full: %s", text)
 
@@ -264,7 +266,8 @@ class _Agent:
             return  # Redis was away for too long: it is not asked any more
         if registry.lost is not None:
             with suppress(StoreUnavailable, TimeoutError):  # a courtesy: the successor waits for the TTL otherwise
-                await asyncio.wait_for(registry.release(), 2)
+                async with asyncio.timeout(2):
+                    await registry.release()
             return
         try:
             await registry.release()

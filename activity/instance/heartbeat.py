@@ -45,8 +45,11 @@ async def beat(registry: Registry, interval: float) -> None:
 
 async def _changed(registry: Registry, seconds: float) -> bool:
     """Whether something is to be written before the next heartbeat."""
+    if seconds <= 0:
+        return False  # a heartbeat that is due goes first: it carries the change, and alone renews the lease
     try:
-        await asyncio.wait_for(registry.changed.wait(), max(0.0, seconds))
+        async with asyncio.timeout(seconds):
+            await registry.changed.wait()
     except TimeoutError:
         return False
     registry.changed.clear()
@@ -59,6 +62,7 @@ async def guard_lease(registry: Registry) -> None:
         registry.holds()  # fences where the lease has run out; while the key is gone there is no lease to guard
         left = max(0.0, registry.lease_until - boottime()) or LEASE_LOOK_SECONDS
         try:
-            await asyncio.wait_for(registry.fenced.wait(), min(left, LEASE_LOOK_SECONDS))
+            async with asyncio.timeout(min(left, LEASE_LOOK_SECONDS)):
+                await registry.fenced.wait()
         except TimeoutError:
             continue

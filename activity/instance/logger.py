@@ -125,7 +125,8 @@ class ActivityLogger:
     async def flush(self, seconds: float) -> int:
         """Wait until all is written, for at most `seconds`. The number of entries that could not be."""
         try:
-            await asyncio.wait_for(self._queue.join(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._queue.join()
         except TimeoutError:
             return self._queue.qsize() + (self._writing is not None)
         return 0

@@ -157,7 +157,8 @@ async def _watch(config: WorkerConfig, lease: AsyncClient, busy: Busy, holder: R
 async def pause(stop: asyncio.Event, seconds: float = _LOOK_SECONDS) -> None:
     """Sleep. Raises StoppedEarly as soon as a stop is asked for."""
     try:
-        await asyncio.wait_for(stop.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await stop.wait()
     except TimeoutError:
         return
     raise StoppedEarly

@@ -244,7 +244,8 @@ class ProgramRun:
     async def _wait(self, deadline: float | None) -> None:
         timeout = None if deadline is None else max(0.0, deadline - self._loop.time())
         try:
-            await asyncio.wait_for(self._woken.wait(), timeout)
+            async with asyncio.timeout(timeout):
+                await self._woken.wait()
         except TimeoutError:
             return
 

@@ -90,7 +90,8 @@ class Notifier:
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=FAREWELL_SECONDS)
         try:
-            await asyncio.wait_for(self._database.run(self._outbox.resign), FAREWELL_SECONDS)
+            async with asyncio.timeout(FAREWELL_SECONDS):
+                await self._database.run(self._outbox.resign)
         except (TimeoutError, DatabaseAway) as error:
             log.warning("the right to send is not given back but lost with the process: %s", error)
 

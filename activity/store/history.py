@@ -74,6 +74,11 @@ class Position(NamedTuple):
     def __str__(self) -> str:
         return f"{self.entry_id}@{self.exchange}"
 
+    @property
+    def order(self) -> tuple[int, int, str]:
+        """Sorts as pages do, where the tuple itself would sort oldest first."""
+        return -self.entry_id.milliseconds, -self.entry_id.sequence, self.exchange
+
     @classmethod
     def parse(cls, text: str) -> "Position":
         """From ``MS-SEQ@name``. Raises ValueError for anything else."""
@@ -85,11 +90,29 @@ class Position(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryGap:
+    """Entries of an exchange that nobody holds: those between two ids, or after one where the history began anew."""
+
+    exchange: str
+    after: EntryId
+    first: EntryId | None
+
+    @property
+    def position(self) -> Position:
+        """It stands right before (newest first) the entry after which entries are missing."""
+        return Position(self.after, self.exchange)
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryPage:
-    """Entries newest first, each with its exchange's name. `next_cursor` is None at the end of the history."""
+    """Entries newest first, each with its exchange's name. `next_cursor` is None at the end of the history.
+
+    `gaps`, newest first too, are the places among these entries where others are missing.
+    """
 
     entries: list[tuple[str, StreamEntry]]
     next_cursor: str | None
+    gaps: Sequence[HistoryGap] = ()
 
 
 def read_raw_statuses(client: SyncClient, exchange_ids: Sequence[int]) -> list[RawStatus]:

@@ -90,6 +90,19 @@ def test_activity_is_narrowed_by_exchange_and_event(web: WebServer, redis_server
     assert [(entry["exchange"], entry["field:exchange"]) for entry in moved] == [("kraken", "mine")]
 
 
+def test_activity_says_where_entries_are_missing(own_web: WebServer, own_redis: RedisServer) -> None:
+    before = write_entries(own_redis, "kraken", 2)
+    own_web.manage("recorder", "--once")
+    behind = write_entries(own_redis, "kraken", 5)
+    with own_redis.client() as redis:
+        redis.xtrim("logs:network:kraken", maxlen=2, approximate=False)
+    missing = {"exchange": "kraken", "after": before[-1], "first": behind[-2]}
+    first = call(own_web, "/activity?count=2")[1]
+    assert ([entry["id"] for entry in first["entries"]], first["gaps"]) == (behind[:-3:-1], [])
+    rest = call(own_web, f"/activity?cursor={first['nextCursor']}")[1]
+    assert ([entry["id"] for entry in rest["entries"]], rest["gaps"]) == (before[::-1], [missing])
+
+
 @pytest.mark.parametrize(
     ("query", "detail"),
     [
@@ -115,7 +128,7 @@ def test_nobody_gets_anything_without_signing_in(web: WebServer, path: str) -> N
 def test_what_a_user_may_not_view_does_not_exist_for_them(web: WebServer) -> None:
     nobody = "nobody@example.org"
     assert call(web, "/instances", user=nobody) == (200, {"instances": []})
-    assert call(web, "/activity", user=nobody) == (200, {"entries": [], "nextCursor": None})
+    assert call(web, "/activity", user=nobody) == (200, {"entries": [], "gaps": [], "nextCursor": None})
     assert call(web, "/exchanges/3/status", user=nobody)[0] == 404
     assert call(web, "/activity?exchange=kraken", user=nobody)[0] == 404
 

@@ -97,6 +97,7 @@ def test_nothing_is_lost_or_doubled_over_a_restart_of_the_web_process(
 
 def test_a_gap_is_said(own_web: WebServer, own_store: redis.Redis, visitor: Visitor) -> None:
     append_error(own_store, "kraken", "Seen: before")
+    own_web.manage("recorder", "--once")
     page = visitor.open(own_web)
     own_web.stop()
     page.wait_for_selector('.live[data-live="wait"]')
@@ -109,6 +110,13 @@ def test_a_gap_is_said(own_web: WebServer, own_store: redis.Redis, visitor: Visi
     assert "are no longer held" in page.inner_text(".rule")
     kinds = page.eval_on_selector_all("[data-rows] > li", "rows => rows.map((row) => row.className)")
     assert kinds == ["entry", "entry", "rule", "entry", "more"]
+    live = page.eval_on_selector_all("[data-rows] > li", f"rows => rows.map({MARKUP})")
+    for _ in ("before the recorder has seen it", "after it has written it down"):
+        without_scripts = visitor.open(own_web, java_script_enabled=False, live=False)
+        served = without_scripts.eval_on_selector_all("[data-rows] > li", f"rows => rows.map({MARKUP})")
+        assert [row for row in served if 'class="rule"' in row] == [row for row in live if 'class="rule"' in row]
+        assert without_scripts.eval_on_selector_all("[data-rows] > li", "all => all.map((li) => li.className)") == kinds
+        own_web.manage("recorder", "--once")
 
 
 def test_the_document_keeps_a_bounded_number_of_rows_and_links_to_the_rest(

@@ -68,7 +68,8 @@ async def test_a_client_that_acknowledges_nothing_stalls(
     written = write_entries(redis_server, "kraken", 2)
     silent = Sent(feed, {"kraken": 3}, kraken=written[0])
     with pytest.raises(Stalled):
-        await asyncio.wait_for(silent.task, 10)
+        async with asyncio.timeout(10):
+            await silent.task
 
 
 async def test_a_client_to_whom_nothing_was_sent_does_not_stall(
@@ -137,7 +138,8 @@ async def test_a_reader_that_fails_ends_its_viewers_and_the_next_one_gets_a_new_
         broken_for_now.setattr(hub_module.Tail, "_keep", broken)
         first = write_entries(redis_server, "kraken", 1)
         with pytest.raises(TailFailed):
-            await asyncio.wait_for(viewer.task, 10)
+            async with asyncio.timeout(10):
+                await viewer.task
     again = Sent(feed, {"kraken": 3}, kraken="0-0")
     await again.until(1)
     assert again.ids() == first

@@ -204,7 +204,8 @@ async def test_a_task_that_dies_or_ends_by_itself_is_noticed() -> None:
         tasks = Tasks()
         tasks.start("allowed", ends(), may_end=True)
         tasks.start("side", work(), may_end=allowed)
-        failure = await asyncio.wait_for(tasks.failure, 5)
+        async with asyncio.timeout(5):
+            failure = await tasks.failure
         assert failure.name == "side"
         assert isinstance(failure.error, RuntimeError)
         await tasks.cancel()
