@@ -14,7 +14,15 @@ from django.urls import reverse
 
 from activity.rows import entry_taken
 from activity.store.history import InstanceView
-from activity.text import HEADLINE_CHARS, epoch_parts, error_text, in_calendar, initials, milliseconds, visible
+from activity.text import (
+    HEADLINE_CHARS,
+    epoch_parts,
+    error_text,
+    in_calendar,
+    initials,
+    milliseconds,
+    visible,
+)
 from activity.wire.clock import parse_timestamp
 from activity.wire.entries import StreamEntry
 from activity.wire.keys import status_key
@@ -26,8 +34,12 @@ from activity.wire.status import HEARTBEAT_SECONDS, ReadStatus, ttl_seconds
 Condition = Literal["fresh", "late", "lost", "ended", "never", "unreadable", "foreign", "unknown"]
 #: What gets a clause of its own in the verdict, worst first. Behind these: who runs and does not serve, and who ended.
 CLAUSES: Final[tuple[Condition, ...]] = ("lost", "unreadable", "foreign", "late")
+#: What the title of a page says of a clause.
+BRIEF: Final = {"lost": "lost", "unreadable": "unreadable", "foreign": "foreign", "late": "late"}
 #: States in which an instance lets go of its key in good order.
 RESTING: Final = ("stopped", "idle")
+#: Seconds after which an instance in a state that it should only pass through is said to be stuck.
+STUCK_AFTER: Final = {"starting": 300, "warming": 600, "stopping": 120}
 #: Characters of an error on a card; the feed has the whole of it.
 ERROR_CHARS: Final = HEADLINE_CHARS
 
@@ -65,6 +77,7 @@ class Card:
     lost_at: int | None = None  # when the key went: only a page that watched it go knows
     looked_at: int | None = None  # while nobody can look: when somebody last could
     problem: str = ""
+    stuck: str = ""  # that it is, in words: its state is one to pass through, and it has been in it for too long
     exchange_id: int = 0
 
     @property
@@ -131,6 +144,7 @@ def _online(card: Card, status: ReadStatus, ttl_ms: int | None, now: int) -> Car
         return in_calendar(now - age - (beat - moment))
 
     admin = status.adminDisplayName or status.adminEmail or ""
+    state_since = since(status.lastStateChange)
     return replace(
         card,
         # A key without a TTL tells no age, so nothing says that its writer still lives.
@@ -138,7 +152,8 @@ def _online(card: Card, status: ReadStatus, ttl_ms: int | None, now: int) -> Car
         state=status.connectionState.value,
         beat_at=None if age is None else in_calendar(now - age),
         interval=status.interval,
-        state_since=since(status.lastStateChange),
+        state_since=state_since,
+        stuck=_stuck(status.connectionState.value, state_since, now),
         running_since=since(status.registeredAt),
         active_since=since(status.connectedAt),
         host=_short(status.hostname),
@@ -155,6 +170,13 @@ def _online(card: Card, status: ReadStatus, ttl_ms: int | None, now: int) -> Car
         error=_short(status.lastError),
         error_at=_moment(status.lastErrorAt),
     )
+
+
+def _stuck(state: str, since: int | None, now: int) -> str:
+    limit = STUCK_AFTER.get(state)
+    if limit is None or since is None or now - since < limit * 1000:
+        return ""
+    return f"longer than {limit // 60} min"
 
 
 def _time_of(entry: StreamEntry | None) -> int | None:
@@ -225,6 +247,17 @@ def unknown_card(exchange_id: int, name: str, display_name: str, problem: str) -
     return replace(blank_card(exchange_id, name, display_name), cond="unknown", problem=visible(problem))
 
 
+#: How much each needs somebody, most first; `stuck` and `resting` are fresh instances that do not serve.
+_NEED: Final = ("lost", "unreadable", "foreign", "unknown", "late", "stuck", "resting", "ended", "never", "fresh")
+
+
+def need_of(card: Card) -> int:
+    """The card's place in the order of need, 0 first."""
+    if card.cond == "fresh" and not card.served:
+        return _NEED.index("stuck" if card.stuck else "resting")
+    return _NEED.index(card.cond)
+
+
 def _listing(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
@@ -235,6 +268,26 @@ class Verdict:
 
     clauses: list[Card]
     rest: list[str]
+
+    @property
+    def level(self) -> str:
+        """The worst of it, for the icon of the page: lost, late (whatever else needs a look), unknown or well."""
+        conds = {card.cond for card in self.clauses}
+        if "lost" in conds:
+            return "lost"
+        if conds & {"unreadable", "foreign", "late"} or any(card.stuck for card in self.clauses):
+            return "late"
+        return "unknown" if any(words.endswith(" unknown") for words in self.rest) else "well"
+
+    @property
+    def brief(self) -> str:
+        """The worst of it in two words, for the title of the page; empty where all is well."""
+        worst = [card for card in self.clauses if card.cond in CLAUSES or card.stuck]
+        if not worst:
+            return "unknown" if self.level == "unknown" else ""
+        said = BRIEF.get(worst[0].cond, "stuck")
+        alike = [card for card in worst if BRIEF.get(card.cond, "stuck") == said]
+        return f"{alike[0].name} {said}" if len(alike) == 1 else f"{len(alike)} {said}"
 
 
 def verdict_of(cards: Sequence[Card]) -> Verdict:
@@ -255,5 +308,5 @@ def verdict_of(cards: Sequence[Card]) -> Verdict:
         verb = "known to be served" if unknown else "served"
         rest.append(f"All {total} {noun} served" if every else f"{served} of {total} {noun} {verb}")
     clauses = [card for cond in CLAUSES for card in having(cond)]
-    resting = [card for card in having("fresh") if not card.served]
+    resting = sorted((card for card in having("fresh") if not card.served), key=lambda card: not card.stuck)
     return Verdict([*clauses, *resting, *having("ended")], rest)

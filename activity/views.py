@@ -6,9 +6,11 @@ socket goes on are read before the entries: an entry that arrives in between is 
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.http import urlencode
@@ -16,6 +18,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from activity.access import visible_exchanges
+from activity.arrangement import COOKIE, COOKIE_AGE, arrangement_of
 from activity.cards import Card, blank_card, card_of, unknown_card, verdict_of
 from activity.history import ArchiveAway, read_entry_at, read_instances, read_newest_ids, read_page
 from activity.models import Exchange
@@ -83,6 +86,7 @@ def _context(request: HttpRequest, found: _Found, socket: str, before: str | Non
         "blank_rows": [Row(kind) for kind in KINDS],
         "blank_card": blank_card(1, "blank"),
         "page": {
+            "arranged": None,
             "now": milliseconds(found.now),
             "socket": socket,
             "after": found.cursors,
@@ -99,6 +103,8 @@ def _live_page(
     request: HttpRequest, template: str, found: _Found, socket: str, before: str | None, extra: dict[str, Any]
 ) -> HttpResponse:
     context = _context(request, found, socket, before) | extra
+    if "arranged" in extra:
+        context["page"]["arranged"] = asdict(extra["arranged"])
     if request.GET.get("rows"):
         if found.trouble:
             return HttpResponse(found.trouble, status=503, content_type="text/plain; charset=utf-8")
@@ -123,16 +129,23 @@ def network(request: HttpRequest) -> HttpResponse:
     before = _before(request)
     try:
         found = _Found(exchanges, before)
+        arranged = arrangement_of(request.GET, request.COOKIES.get(COOKIE, ""))
     except ValueError as error:
         return _damaged_link(request, error)
     extra = {
         "cards": found.cards,
+        "groups": arranged.groups(found.cards),
+        "arranged": arranged,
         "verdict": verdict_of(found.cards),
         "no_exchanges": not exchanges and not Exchange.objects.filter(active=True).exists(),
         "live": bool(exchanges),
         "feed": bool(exchanges),
     }
-    return _live_page(request, "network.html", found, "/ws/network/", before, extra)
+    response = _live_page(request, "network.html", found, "/ws/network/", before, extra)
+    if arranged.cookie != request.COOKIES.get(COOKIE, ""):
+        secure = settings.SESSION_COOKIE_SECURE
+        response.set_cookie(COOKIE, arranged.cookie, COOKIE_AGE, secure=secure, httponly=True, samesite="Lax")
+    return response
 
 
 def _unknown_exchange(request: HttpRequest, name: str) -> HttpResponse:
@@ -190,6 +203,7 @@ def exchange(request: HttpRequest, name: str) -> HttpResponse:
     card: Card = found.cards[0]
     extra = {
         "c": card,
+        "verdict": verdict_of(found.cards),
         "single": True,
         "teach": card.cond == "never" and not found.page.entries and before is None,
         "stream_key": stream_key(name),

@@ -1,5 +1,6 @@
 // What status frames say, as facts of cards (the same as activity/cards.py makes), and the verdict over all of them.
 
+import { Arrangement } from "./arrange.js";
 import { attempt, now } from "./clock.js";
 import { paint, paintGauge } from "./paint.js";
 import { stateOf, takenAt } from "./rows.js";
@@ -9,6 +10,8 @@ const CLAUSES = ["lost", "unreadable", "foreign", "late"]; // worst first; behin
 const ALIVE = ["fresh", "late", "unreadable", "foreign"]; // the key is there
 const RESTING = ["stopped", "idle"]; // states in which an instance lets go of its key in good order
 const LONGEST_INTERVAL = 3600; // seconds; an interval that nobody can mean counts as not told (activity/wire/status.py)
+const STUCK_AFTER = { starting: 300, warming: 600, stopping: 120 }; // seconds in a state that is one to pass through
+const BRIEF = { lost: "lost", unreadable: "unreadable", foreign: "foreign", late: "late" };
 const GRACE_MS = 5000; // the server looks twice a second: a key that is not said to be gone by then is not known
 const short = (text) => (text === null || text === undefined ? "" : visible(head(String(text), HEADLINE_CHARS, "…")));
 const number = (value) => (value === null || value === undefined ? "" : String(value));
@@ -17,7 +20,7 @@ const BLANK = {
   cond: "never", state: "", beat_at: null, state_since: null, running_since: null, active_since: null, host: "", ip: "",
   country: "", admin: "", initials: "", symbols: "", mode: "", version: "", epoch: "", epoch_head: "", epoch_tail: "",
   instance: "", pid: "", error: "", error_at: null, known_at: null, heard_at: null, lost_at: null, looked_at: null,
-  expires_at: null, unfenced: "", problem: "",
+  expires_at: null, unfenced: "", problem: "", stuck: "",
 };
 
 const epochFacts = (epoch) => {
@@ -112,10 +115,13 @@ export function factsOf(before, frame) {
 
 export class Cards {
   /** `cards` are the facts of the first paint, `heartbeatSeconds` the interval of a writer that does not say its own. */
-  constructor(cards, heartbeatSeconds) {
+  constructor(cards, heartbeatSeconds, arranged) {
     this.facts = new Map(cards.map((card) => [card.name, { ...card, defaultInterval: heartbeatSeconds }]));
     this.roots = new Map();
     for (const root of document.querySelectorAll("[data-card]")) this.roots.set(root.dataset.card, root);
+    this.arrangement = arranged && new Arrangement(arranged, this.roots);
+    this.icon = document.querySelector("[data-favicon]");
+    this.title = document.title.split(" · ").slice(-2).join(" · ");
     this.verdict = document.querySelector("[data-verdict]");
     this.said = document.querySelector("[data-verdict-said]");
     this.clause = document.querySelector("template[data-clause]")?.content.firstElementChild;
@@ -178,22 +184,33 @@ export class Cards {
   at(card, moment) {
     if (this.away) return this.unknown(card, this.away);
     if (card.cond !== "fresh" && card.cond !== "late") return card;
-    if (card.beat_at === null) return { ...card, cond: "late" };
+    if (card.beat_at === null) return { ...card, cond: "late", stuck: stuck(card, moment) };
     const age = moment - card.beat_at;
     if (!this.connected && age > card.lifetime * 1000) return this.unknown(card, "This page is not connected, and the key that it knew of has run out since.");
     if (age > card.lifetime * 1000 + GRACE_MS) return this.unknown(card, "The key has run out, and the server has not said what became of it.");
-    return { ...card, cond: Math.floor(age / 1000) > card.interval ? "late" : "fresh" };
+    return { ...card, cond: Math.floor(age / 1000) > card.interval ? "late" : "fresh", stuck: stuck(card, moment) };
   }
 
   unknown(card, problem) {
-    return { ...card, cond: "unknown", problem: visible(problem), looked_at: this.lookedAt };
+    return { ...card, cond: "unknown", stuck: "", problem: visible(problem), looked_at: this.lookedAt };
   }
 
   tick() {
     const moment = now();
     const cards = [...this.facts.values()].map((card) => this.at(card, moment));
     for (const card of cards) attempt(() => this.draw(card, moment));
+    if (this.arrangement) attempt(() => this.arrangement.apply(cards));
+    attempt(() => this.mark(cards));
     if (this.verdict) attempt(() => this.judge(cards));
+  }
+
+  /** The icon and the title of the page say the worst of it. */
+  mark(cards) {
+    const [level, brief] = worstOf(cards, this.connected);
+    const href = this.icon.getAttribute("href").replace(/favicon[a-z-]*\.svg/, level === "well" ? "favicon.svg" : `favicon-${level}.svg`);
+    if (this.icon.getAttribute("href") !== href) this.icon.setAttribute("href", href);
+    const title = brief ? `${brief} · ${this.title}` : this.title;
+    if (document.title !== title) document.title = title;
   }
 
   draw(card, moment) {
@@ -211,10 +228,10 @@ export class Cards {
 
   judge(cards) {
     const having = (cond) => cards.filter((card) => card.cond === cond);
-    const resting = having("fresh").filter((card) => card.state !== "active");
+    const resting = having("fresh").filter((card) => card.state !== "active").sort((a, b) => !a.stuck - !b.stuck);
     const clauses = [...CLAUSES.flatMap(having), ...resting, ...having("ended")];
     const rest = restOf(cards, this.connected);
-    const drawn = JSON.stringify([clauses.map((c) => [c.name, c.cond, c.state, c.state_since, c.expires_at, c.lost_at, c.heard_at, c.known_at]), rest, [...this.added]]);
+    const drawn = JSON.stringify([clauses.map((c) => [c.name, c.cond, c.state, c.stuck, c.state_since, c.expires_at, c.lost_at, c.heard_at, c.known_at]), rest, [...this.added]]);
     if (drawn === this.verdictDrawn) return;
     const first = this.verdictDrawn === "";
     this.verdictDrawn = drawn;
@@ -241,6 +258,23 @@ export class Cards {
     const said = [...clauses.map((card) => `${card.name} ${card.cond === "fresh" ? card.state : SAID[card.cond] ?? card.cond}`), ...rest].join(", ");
     if (!first && this.said.textContent !== said) this.said.textContent = said; // without durations: those tick
   }
+}
+
+/** That it is in a state to pass through for too long, in words. */
+function stuck(card, moment) {
+  const limit = STUCK_AFTER[card.state];
+  return limit && card.state_since !== null && moment - card.state_since >= limit * 1000 ? `longer than ${limit / 60} min` : "";
+}
+
+/** The worst of all cards: the level of the icon, and two words for the title. */
+function worstOf(cards, connected) {
+  const worst = [...CLAUSES.flatMap((cond) => cards.filter((card) => card.cond === cond)), ...cards.filter((card) => card.cond === "fresh" && card.stuck)];
+  const said = worst.map((card) => BRIEF[card.cond] ?? "stuck");
+  const alike = said.filter((words) => words === said[0]).length;
+  const brief = worst.length ? (alike === 1 ? `${worst[0].name} ${said[0]}` : `${alike} ${said[0]}`) : "";
+  if (said[0] === "lost") return ["lost", brief];
+  if (brief) return ["late", brief];
+  return !connected || cards.some((card) => card.cond === "unknown") ? ["unknown", "unknown"] : ["well", ""];
 }
 
 const SAID = { foreign: "holds the status of another exchange", unreadable: "status unreadable" };

@@ -14,7 +14,7 @@ const page = JSON.parse(document.getElementById("page").textContent);
 startClock(page.now);
 watchTabs();
 
-const cards = new Cards(page.cards, page.heartbeatSeconds);
+const cards = new Cards(page.cards, page.heartbeatSeconds, page.arranged);
 const root = document.querySelector("[data-feed]");
 const feed = root && new Feed(root, {
   after: page.after,
