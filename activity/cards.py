@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from django.urls import reverse
 
+from activity.history import Past
 from activity.rows import entry_taken
 from activity.store.history import InstanceView
 from activity.text import (
@@ -31,7 +32,8 @@ from activity.wire.status import HEARTBEAT_SECONDS, ReadStatus, ttl_seconds
 #: fresh: beat within the interval. late: beyond it, key still there. lost: key gone while somebody owned the exchange.
 #: ended: gone in good order. never: no history either. unreadable: the key is there, its value makes no sense.
 #: foreign: the key is there, its value is another exchange's. unknown: we could not look.
-Condition = Literal["fresh", "late", "lost", "ended", "never", "unreadable", "foreign", "unknown"]
+#: then: of a moment that is past, what the newest entry before it told.
+Condition = Literal["fresh", "late", "lost", "ended", "never", "unreadable", "foreign", "unknown", "then"]
 #: What gets a clause of its own in the verdict, worst first. Behind these: who runs and does not serve, and who ended.
 CLAUSES: Final[tuple[Condition, ...]] = ("lost", "unreadable", "foreign", "late")
 #: What the title of a page says of a clause.
@@ -242,13 +244,42 @@ def card_of(view: InstanceView, now: datetime, display_name: str = "") -> Card:
     return _online(card, status, view.ttl_ms, milliseconds(now))
 
 
+def past_card(exchange_id: int, name: str, display_name: str, past: Past) -> Card:
+    """The card of an exchange as its entries told it at a moment. No entry tells whether an instance beat just then."""
+    card = blank_card(exchange_id, name, display_name)
+    known = past.known
+    if known is None:
+        return replace(card, cond="unknown", problem="Before the history that is held.", **_error(past.error))
+    if past.gap is not None:
+        words = f"Entries after {past.gap.after} are missing; the last one before told {known.state}."
+        return replace(card, cond="unknown", problem=words)
+    view = InstanceView(exchange_id, name, None, None, known, past.error)
+    told = _offline(card, view)
+    if known.fields.get("kind") == "lost":
+        return replace(told, cond="lost")
+    cond: Condition = "ended" if known.state in RESTING else "then"
+    return replace(told, cond=cond, state_since=_time_of(known))
+
+
 def unknown_card(exchange_id: int, name: str, display_name: str, problem: str) -> Card:
     """The card of an exchange that we could not look at."""
     return replace(blank_card(exchange_id, name, display_name), cond="unknown", problem=visible(problem))
 
 
 #: How much each needs somebody, most first; `stuck` and `resting` are fresh instances that do not serve.
-_NEED: Final = ("lost", "unreadable", "foreign", "unknown", "late", "stuck", "resting", "ended", "never", "fresh")
+_NEED: Final = (
+    "lost",
+    "unreadable",
+    "foreign",
+    "unknown",
+    "late",
+    "stuck",
+    "resting",
+    "then",
+    "ended",
+    "never",
+    "fresh",
+)
 
 
 def need_of(card: Card) -> int:
@@ -301,6 +332,10 @@ def verdict_of(cards: Sequence[Card]) -> Verdict:
         rest.append(f"{_listing(unknown)} unknown")
     if waiting := [card.name for card in having("never")]:
         rest.append(f"{_listing(waiting)} without an instance so far")
+    if then := having("then"):
+        active = sum(card.state == "active" for card in then)
+        rest.append(f"{active} of {len(cards)} told active")
+        return Verdict([card for cond in CLAUSES for card in having(cond)], rest)
     served, total = sum(card.served for card in cards), len(cards)
     if len(unknown) < total:
         noun = "exchange" if total == 1 else "exchanges"

@@ -197,6 +197,42 @@ def _last_known(client: SyncClient, name: str, history: _History) -> LastKnown:
         return known, error
 
 
+def read_downwards(client: SyncClient, name: str, upto: EntryId) -> Iterator[StreamEntry]:
+    """Every entry of the exchange from an id (inclusive) downwards, as it is asked for.
+
+    Raises StoreUnavailable, and ArchiveAway where the stream ends and the database cannot be asked.
+    """
+    return _History(client, [name]).newest_first(name, upto)
+
+
+def read_gaps(client: SyncClient, name: str, begin: EntryId, end: EntryId) -> list[HistoryGap]:
+    """Where entries are missing between two ids, newest first. Raises ArchiveAway."""
+    with _database():
+        return gaps_between(client, [name], Position(end, name), Position(begin, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What an exchange's entries told at a moment: the newest that tells a state, the newest error; or why not.
+
+    `gap`: entries are missing between what is known and the moment, so it may have been otherwise.
+    """
+
+    known: StreamEntry | None
+    error: StreamEntry | None
+    gap: HistoryGap | None = None
+
+
+def read_past(client: SyncClient, name: str, at_ms: int) -> Past:
+    """The exchange as of a moment, from raw entries alone. Raises StoreUnavailable and ArchiveAway."""
+    moment = EntryId(at_ms, TOP.sequence)
+    known, error = stream.last_known_of(read_downwards(client, name, moment))
+    if known is None:
+        return Past(None, error)
+    gaps = read_gaps(client, name, known.id, moment)
+    return Past(known, error, gaps[0] if gaps else None)
+
+
 def read_instances(client: SyncClient, exchanges: Sequence[tuple[int, str]]) -> list[InstanceView]:
     """Like `store.history.read_instances`."""
     history = _History(client, [name for _, name in exchanges])

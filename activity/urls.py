@@ -5,11 +5,12 @@ from allauth.socialaccount import views as linked
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from activity import sign_in, views, views_account, views_selfcheck
+from activity import sign_in, views, views_account, views_selfcheck, views_timeline
 
 urlpatterns = [
     path("", views.network, name="network"),
     path("exchanges/<str:name>/", views.exchange, name="exchange"),
+    path("exchanges/<str:name>/timeline/", views_timeline.timeline, name="timeline"),
     path("exchanges/<str:name>/entries/<str:entry_id>/", views.entry, name="entry"),
     path("schemas/", views.schemas, name="schemas"),
     path("schemas/<str:file>", views.schema, name="schema"),

@@ -19,14 +19,15 @@ from django.views.decorators.http import require_safe
 
 from activity.access import visible_exchanges
 from activity.arrangement import COOKIE, COOKIE_AGE, arrangement_of
-from activity.cards import Card, blank_card, card_of, unknown_card, verdict_of
-from activity.history import ArchiveAway, read_entry_at, read_instances, read_newest_ids, read_page
+from activity.cards import Card, blank_card, card_of, past_card, unknown_card, verdict_of
+from activity.history import ArchiveAway, read_entry_at, read_instances, read_newest_ids, read_page, read_past
 from activity.models import Exchange
 from activity.rows import KINDS, Row, rows_of
 from activity.store.client import StoreUnavailable, name_of, pages_client
-from activity.store.history import HistoryPage, InstanceView
+from activity.store.history import HistoryPage, InstanceView, Position
 from activity.store.standby import read_standbys
 from activity.text import milliseconds
+from activity.views_timeline import moment_of, timeline_context
 from activity.wire.clock import parse_timestamp
 from activity.wire.entries import EntryId
 from activity.wire.keys import stream_key
@@ -43,14 +44,17 @@ SCHEMAS: Final = config.BASE_DIR / "docs" / "schemas"
 
 
 class _Found:
-    """What Redis said for one page, or why it said nothing (`trouble`)."""
+    """What Redis said for one page, or why it said nothing (`trouble`). Of a moment in the past, what entries told."""
 
-    def __init__(self, exchanges: Sequence[Exchange], before: str | None) -> None:
+    def __init__(self, exchanges: Sequence[Exchange], before: str | None, past: int | None = None) -> None:
         self.cursors: dict[str, str] = {}
         self.page = HistoryPage([], None)
         self.trouble = ""
         views: list[InstanceView] = []
         names = [exchange.name for exchange in exchanges]
+        if past is not None:
+            self._look_back(exchanges, names, before, past)
+            return
         try:
             client = pages_client(config.settings().redis)
             self.cursors = read_newest_ids(client, names)
@@ -65,6 +69,31 @@ class _Found:
         else:
             self.cards = [card_of(view, self.now, x.display_name) for x, view in zip(exchanges, views, strict=True)]
 
+    def _look_back(self, exchanges: Sequence[Exchange], names: list[str], before: str | None, past: int) -> None:
+        """Every card from the newest entry before the moment, the entries from there on downwards."""
+        self.now = datetime.fromtimestamp(past / 1000, UTC)
+        try:
+            client = pages_client(config.settings().redis)
+            pasts = [read_past(client, name, past) for name in names]
+            just_above = str(Position(EntryId(past + 1, 0), names[0])) if names else None
+            self.page = read_page(client, names, count=PAGE_ROWS, cursor=before or just_above)
+        except StoreUnavailable as error:
+            self.trouble = str(error)
+            self.cards = [unknown_card(x.pk, x.name, x.display_name, self.trouble) for x in exchanges]
+        else:
+            self.cards = [past_card(x.pk, x.name, x.display_name, p) for x, p in zip(exchanges, pasts, strict=True)]
+
+
+def _past(request: HttpRequest) -> int | None:
+    """The moment that the address asks for, in milliseconds since 1970. Raises ValueError for one that is none."""
+    asked = request.GET.get("at", "")
+    if not asked:
+        return None
+    at = moment_of("at", asked)
+    if at > milliseconds(datetime.now(UTC)):
+        raise ValueError(f"at={asked[:40]}: this moment is still to come")
+    return at
+
 
 def _before(request: HttpRequest) -> str | None:
     return request.GET.get("before") or None
@@ -72,7 +101,8 @@ def _before(request: HttpRequest) -> str | None:
 
 def _context(request: HttpRequest, found: _Found, socket: str, before: str | None) -> dict[str, Any]:
     here = request.path
-    older = f"{here}?{urlencode({'before': found.page.next_cursor})}#activity" if found.page.next_cursor else ""
+    kept = {"at": request.GET["at"]} if request.GET.get("at") else {}
+    older = f"{here}?{urlencode({**kept, 'before': found.page.next_cursor})}#activity" if found.page.next_cursor else ""
     return {
         "nav": "network",
         "live": True,
@@ -91,7 +121,7 @@ def _context(request: HttpRequest, found: _Found, socket: str, before: str | Non
             "socket": socket,
             "after": found.cursors,
             "cards": [card.facts() for card in found.cards],
-            "history": before is not None,
+            "history": before is not None or "at" in request.GET,
             "window": WINDOW_ROWS,
             "scroll": SCROLL_ROWS,
             "heartbeatSeconds": HEARTBEAT_SECONDS,
@@ -117,8 +147,16 @@ def refusal(request: HttpRequest, status: int, title: str, words: str, known: Se
     return render(request, "refusal.html", {"title": title, "words": words, "known": known}, status=status)
 
 
+def _of_past(past: int | None) -> dict[str, Any]:
+    """What a page of a moment that is past has otherwise: it says so, and nothing on it moves."""
+    if past is None:
+        return {"past": None}
+    moment = datetime.fromtimestamp(past / 1000, UTC)
+    return {"past": past, "past_local": f"{moment:%Y-%m-%dT%H:%M:%S}", "live": False}
+
+
 def _damaged_link(request: HttpRequest, error: ValueError) -> HttpResponse:
-    return refusal(request, 400, "This link to older entries is damaged", f"{error}. Open the page without it.")
+    return refusal(request, 400, "This link is damaged", f"{error}. Open the page without it.")
 
 
 @require_safe
@@ -128,7 +166,8 @@ def network(request: HttpRequest) -> HttpResponse:
     exchanges = list(visible_exchanges(request.user))
     before = _before(request)
     try:
-        found = _Found(exchanges, before)
+        past = _past(request)
+        found = _Found(exchanges, before, past)
         arranged = arrangement_of(request.GET, request.COOKIES.get(COOKIE, ""))
     except ValueError as error:
         return _damaged_link(request, error)
@@ -140,6 +179,7 @@ def network(request: HttpRequest) -> HttpResponse:
         "no_exchanges": not exchanges and not Exchange.objects.filter(active=True).exists(),
         "live": bool(exchanges),
         "feed": bool(exchanges),
+        **_of_past(past),
     }
     response = _live_page(request, "network.html", found, "/ws/network/", before, extra)
     if arranged.cookie != request.COOKIES.get(COOKIE, ""):
@@ -197,7 +237,9 @@ def exchange(request: HttpRequest, name: str) -> HttpResponse:
         return _standbys_again(request, found_exchange)
     before = _before(request)
     try:
-        found = _Found([found_exchange], before)
+        past = _past(request)
+        found = _Found([found_exchange], before, past)
+        timeline = timeline_context(request, found_exchange, found.now)
     except ValueError as error:
         return _damaged_link(request, error)
     card: Card = found.cards[0]
@@ -208,7 +250,9 @@ def exchange(request: HttpRequest, name: str) -> HttpResponse:
         "teach": card.cond == "never" and not found.page.entries and before is None,
         "stream_key": stream_key(name),
         "redis_name": name_of(config.settings().redis),
-        **({} if found.trouble else _standbys(found_exchange, found.now)),
+        **({} if found.trouble or past is not None else _standbys(found_exchange, found.now)),
+        **timeline,
+        **_of_past(past),
     }
     return _live_page(request, "exchange.html", found, f"/ws/exchanges/{name}/", before, extra)
 

@@ -13,6 +13,7 @@ const two = (number) => String(number).padStart(2, "0");
 let base = Date.now(); // the server's time at performance.now() === 0
 let drift = Date.now() - performance.now();
 let zone = "utc";
+const zoneChanged = new Set();
 const perSecond = new Set();
 const afterSleep = new Set();
 
@@ -31,6 +32,15 @@ export function attempt(call) {
 
 /** Call a function every second, after the durations on the page were brought up to date. */
 export const everySecond = (call) => perSecond.add(call);
+
+/** Call a function when another zone is chosen. */
+export const onZone = (call) => zoneChanged.add(call);
+
+/** Hours and minutes in the zone that the page shows; midnight is named by its day. */
+export function hourText(at) {
+  const p = parts(at);
+  return p.h === 0 && p.m === 0 ? dayOf(p) : `${two(p.h)}:${two(p.m)}`;
+}
 
 /** Call a function with the milliseconds that this machine slept. */
 export const onWake = (call) => afterSleep.add(call);
@@ -120,11 +130,12 @@ function setZone(wanted) {
     button.setAttribute("aria-pressed", String(button.dataset.zone === zone));
   }
   refreshTimes(document);
+  for (const call of zoneChanged) call();
   tick();
 }
 
 /** Start with the moment (ms) at which the server made the page. */
-export function startClock(serverNow) {
+export function startClock(serverNow, { still = false } = {}) {
   // The page was made shortly before its first byte arrived; the difference is the network's, and below a second.
   const [navigation] = performance.getEntriesByType("navigation");
   base = serverNow - (navigation?.responseStart ?? performance.now());
@@ -145,6 +156,7 @@ export function startClock(serverNow) {
       }
     });
   }
+  if (still) return;
   setInterval(() => {
     checkSleep();
     tick();

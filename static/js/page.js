@@ -9,10 +9,12 @@ import { Link } from "./socket.js";
 import { watchStandbys } from "./standbys.js";
 import { watchTabs } from "./tabs.js";
 import { showConnected } from "./teach.js";
+import { entriesArrived, redrawTimeline, watchTimeline } from "./timeline.js";
 
 const page = JSON.parse(document.getElementById("page").textContent);
 startClock(page.now);
 watchTabs();
+watchTimeline();
 
 const cards = new Cards(page.cards, page.heartbeatSeconds, page.arranged);
 const root = document.querySelector("[data-feed]");
@@ -80,6 +82,7 @@ const receive = {
     if (!feed) location.reload(); // the first entry of an exchange that had none
     else {
       cards.entries(frame.exchange, frame.entries);
+      entriesArrived();
       feed.add(frame.exchange, frame.entries);
     }
   },
@@ -95,6 +98,7 @@ everySecond(() => {
   cards.tick();
   link.check();
   redraw();
+  redrawTimeline();
 });
 watchStandbys(() => link.state.at === "open");
 onWake(() => link.woke());

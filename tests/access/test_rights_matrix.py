@@ -125,6 +125,7 @@ RULES: dict[str, Rule] = {
     "network": everybody,
     "exchange": verb("view"),
     "entry": verb("view"),
+    "timeline": verb("view"),
     "schemas": everybody,
     "schema": everybody,
     "self-check": staff_or_absent,

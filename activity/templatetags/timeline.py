@@ -1,0 +1,99 @@
+"""Where the parts of a timeline stand, and what they say. Places are percent of the width: no script is needed."""
+
+from typing import Any, Final
+
+from django import template
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+
+from activity import text
+from activity.timeline import Mark, Segment
+from activity.wire.entries import EntryId
+
+register = template.Library()
+
+#: How high each state stands, of 44: the height says it again, for whoever does not see the colour.
+_HEIGHTS: Final = {"active": 44, "warming": 32, "starting": 22, "stopping": 22, "stopped": 8, "idle": 6}
+_FLOOR: Final = 50
+
+
+@register.simple_tag(takes_context=True)
+def x(context: dict[str, Any], at: int) -> str:
+    """A moment's place."""
+    place: str = context["t"].x(at)
+    return place
+
+
+@register.simple_tag(takes_context=True)
+def wide(context: dict[str, Any], segment: Segment) -> str:
+    """A segment's width; what is there is never too narrow to be seen."""
+    line = context["t"]
+    return f"{max(0.15, float(line.x(segment.end)) - float(line.x(segment.begin))):.3f}"
+
+
+def _height(segment: Segment) -> int:
+    return _HEIGHTS.get(segment.state, 44) if segment.what == "state" else 44
+
+
+@register.simple_tag
+def tall(segment: Segment) -> int:
+    """A segment's height."""
+    return _height(segment)
+
+
+@register.simple_tag
+def top(segment: Segment) -> int:
+    """A segment's upper edge."""
+    return _FLOOR - _height(segment)
+
+
+@register.simple_tag
+def stamp(at: int) -> str:
+    """A moment in UTC, to the second."""
+    moment = text.from_milliseconds(at)
+    return f"{moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+
+
+@register.simple_tag
+def axis_label(at: int) -> str:
+    """Hours and minutes; midnight is named by its day."""
+    moment = text.from_milliseconds(at)
+    if moment is None:
+        return ""
+    return text.day(moment) if (moment.hour, moment.minute) == (0, 0) else f"{moment:%H:%M}"
+
+
+@register.simple_tag
+def what(segment: Segment) -> str:
+    """A segment in words."""
+    if segment.what == "lost":
+        return _("lost, was %s") % (segment.state or _("unknown"))
+    if segment.what == "unknown":
+        return _("not known: %s") % segment.label if segment.label else _("not known")
+    return segment.state or segment.label
+
+
+@register.simple_tag
+def lasted(segment: Segment) -> str:
+    """How long."""
+    return text.duration((segment.end - segment.begin) / 1000)
+
+
+@register.simple_tag
+def told(segment: Segment) -> str:
+    """A segment's whole title."""
+    return f"{what(segment)}, {lasted(segment)}, {_('from')} {stamp(segment.begin)}"
+
+
+@register.simple_tag(takes_context=True)
+def to_entry(context: dict[str, Any], part: Segment | Mark) -> str:
+    """The feed at the entry with which it began; without one, the page as it was at that moment."""
+    name = context["t"].exchange
+    page = reverse("exchange", args=[name])
+    if not part.entry_id:
+        at = part.begin if isinstance(part, Segment) else part.at
+        return f"{page}?{urlencode({'at': at})}"
+    entry = EntryId.parse(part.entry_id)
+    just_above = EntryId(entry.milliseconds, entry.sequence + 1)
+    return f"{page}?{urlencode({'before': f'{just_above}@{name}'})}#activity"

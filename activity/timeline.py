@@ -1,0 +1,184 @@
+"""What an exchange went through between two moments, drawn from its raw entries alone: states, errors, owners, gaps.
+
+Nothing is summed up: a segment begins at one entry and ends at another, and each error is a mark of its own. Moments
+are milliseconds since 1970 by Redis' clock, from the entries' ids.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from activity.history import read_downwards, read_gaps
+from activity.store.client import SyncClient
+from activity.store.history import TOP, HistoryGap, last_known_of
+from activity.text import HEADLINE_CHARS, error_text, visible
+from activity.wire.entries import EntryId, StreamEntry
+
+#: Entries that one timeline looks at. Of a window with more, the newest are drawn and the rest is said to be left out.
+LIMIT: Final = 5000
+#: The spans that a page offers, in minutes.
+SPANS: Final[dict[str, int]] = {"15m": 15, "1h": 60, "6h": 360, "24h": 1440, "7d": 10_080}
+#: The longest window that can be asked for: 90 days, for which a stream is kept.
+LONGEST_MS: Final = 90 * 86_400_000
+
+What = Literal["state", "lost", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Something that held from one moment to another. `entry_id` is the entry with which it began, if it is known."""
+
+    begin: int
+    end: int
+    what: What
+    state: str = ""
+    label: str = ""
+    entry_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One entry, or one thing that somebody did, at a moment."""
+
+    at: int
+    label: str
+    entry_id: str = ""
+    kind: str = "error"
+
+
+@dataclass(slots=True)
+class Timeline:
+    """A window of an exchange's history. `left_out`: before this moment there are entries that were not looked at."""
+
+    exchange: str
+    begin: int
+    end: int
+    states: list[Segment] = field(default_factory=list)
+    owners: list[Segment] = field(default_factory=list)
+    errors: list[Mark] = field(default_factory=list)
+    people: list[Mark] = field(default_factory=list)
+    left_out: int | None = None
+
+    def x(self, at: int) -> str:
+        """A moment's place in the window, in percent."""
+        return f"{max(0.0, min(100.0, 100 * (at - self.begin) / max(1, self.end - self.begin))):.3f}"
+
+    @property
+    def axis(self) -> list[int]:
+        """Six to twelve round moments inside the window."""
+        span = self.end - self.begin
+        for minutes in (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10_080):
+            step = minutes * 60_000
+            if span / step <= 9:
+                break
+        return list(range(-(-self.begin // step) * step, self.end + 1, step))
+
+
+def _is_death(entry: StreamEntry) -> bool:
+    return entry.kind == "error" and entry.fields.get("kind") == "lost"
+
+
+def _owner(entry: StreamEntry) -> str:
+    epoch, host = entry.fields.get("epoch", ""), entry.fields.get("hostname", "")
+    if not host and not epoch:
+        return ""
+    shown = visible(host[:HEADLINE_CHARS])
+    return f"epoch …{visible(epoch[-6:])}, {shown}" if epoch else f"no epoch, {shown}"
+
+
+def read_timeline(client: SyncClient, name: str, begin: int, end: int) -> Timeline:
+    """The window from `begin` to `end` (milliseconds since 1970). Raises StoreUnavailable and ArchiveAway."""
+    timeline = Timeline(name, begin, end)
+    entries = read_downwards(client, name, EntryId(end, TOP.sequence))
+    inside: list[StreamEntry] = []
+    before: StreamEntry | None = None
+    for entry in entries:
+        if entry.id.milliseconds < begin:
+            before = entry
+            break
+        if len(inside) == LIMIT:
+            timeline.left_out = inside[-1].id.milliseconds
+            break
+        inside.append(entry)
+    inside.reverse()
+    known = None
+    if before is not None and timeline.left_out is None:
+        known, _ = last_known_of(_again(before, entries))
+    gaps = read_gaps(client, name, known.id if known else EntryId(begin, 0), EntryId(end, TOP.sequence))
+    _states(timeline, known, inside, gaps)
+    _owners(timeline, known, inside)
+    timeline.errors = [
+        Mark(entry.id.milliseconds, visible(error_text(entry.fields["error"])[:HEADLINE_CHARS]), str(entry.id))
+        for entry in inside
+        if entry.kind == "error"
+    ]
+    return timeline
+
+
+def _again(first: StreamEntry, rest: Iterator[StreamEntry]) -> Iterator[StreamEntry]:
+    yield first
+    yield from rest
+
+
+class _Band:
+    """Segments as they grow: what holds at present, since when, and from which entry."""
+
+    def __init__(self, segments: list[Segment], since: int) -> None:
+        self._segments = segments
+        self._since = since
+        self._now: tuple[What, str] = ("unknown", "")
+        self._label = "before all that is held"
+        self._entry_id = ""
+
+    def turn(self, at: int, told: tuple[What, str], label: str = "", entry_id: str = "") -> None:
+        """From this moment on something else holds."""
+        if told == self._now and label == self._label:
+            return
+        if at > self._since:
+            what, state = self._now
+            self._segments.append(Segment(self._since, at, what, state, self._label, self._entry_id))
+        self._since, self._now, self._label, self._entry_id = max(at, self._since), told, label, entry_id
+
+    def end(self, at: int) -> None:
+        """Nothing comes after this moment."""
+        self.turn(at, ("unknown", ""), "the end")
+
+
+def _states(
+    timeline: Timeline, known: StreamEntry | None, inside: Sequence[StreamEntry], gaps: Sequence[HistoryGap]
+) -> None:
+    """What each moment's newest entry tells. In a gap, and before all that is held, nobody knows."""
+    began = timeline.left_out or timeline.begin
+    if timeline.left_out is not None:
+        timeline.states.append(Segment(timeline.begin, began, "unknown", label="not drawn: more entries than fit"))
+    band = _Band(timeline.states, began)
+    missing = {gap.after for gap in gaps}
+    for entry in ([known] if known else []) + list(inside):
+        at = max(entry.id.milliseconds, began)
+        told = _told(entry)
+        if told[0] != "unknown":
+            band.turn(at, told, entry_id=str(entry.id))
+        if entry.id in missing:
+            band.turn(at, ("unknown", ""), "entries are missing")
+    band.end(timeline.end)
+
+
+def _told(entry: StreamEntry) -> tuple[What, str]:
+    if _is_death(entry):
+        return "lost", entry.state
+    return ("state", entry.state) if entry.state else ("unknown", "")
+
+
+def _owners(timeline: Timeline, known: StreamEntry | None, inside: Sequence[StreamEntry]) -> None:
+    current = _owner(known) if known else ""
+    since = timeline.left_out or timeline.begin
+    entry_id = str(known.id) if known else ""
+    for entry in inside:
+        owner = _owner(entry)
+        if not owner or owner == current:
+            continue
+        if current and entry.id.milliseconds > since:
+            timeline.owners.append(Segment(since, entry.id.milliseconds, "state", label=current, entry_id=entry_id))
+        since, current, entry_id = entry.id.milliseconds, owner, str(entry.id)
+    if current:
+        timeline.owners.append(Segment(since, timeline.end, "state", label=current, entry_id=entry_id))

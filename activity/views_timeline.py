@@ -1,0 +1,97 @@
+"""The timeline of an exchange: for its page, and alone for the page's script, which asks again as somebody moves it."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils.http import urlencode
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from activity.access import visible_exchanges
+from activity.history import ArchiveAway
+from activity.models import Exchange
+from activity.store.client import StoreUnavailable, pages_client
+from activity.text import FIRST_MILLISECOND, LAST_MILLISECOND, milliseconds
+from activity.timeline import LONGEST_MS, SPANS, Timeline, read_timeline
+from activity.wire.clock import parse_timestamp
+from activity.wire.status import ConnectionState
+from perseus_admin import config
+
+DEFAULT_SPAN: Final = "6h"
+
+
+def moment_of(name: str, value: str) -> int:
+    """Milliseconds since 1970 of a number or an ISO 8601 text (UTC where it has no zone). Raises ValueError."""
+    if re.fullmatch(r"-?\d{1,16}", value, re.ASCII):
+        at = int(value)
+    else:
+        moment = parse_timestamp(value)
+        if moment is None:
+            raise ValueError(f"{name}={value[:40]}: expected a time such as 2026-11-26T03:00:00Z")
+        at = milliseconds(moment)
+    if not FIRST_MILLISECOND <= at <= LAST_MILLISECOND:
+        raise ValueError(f"{name}={value[:40]}: no calendar has this time")
+    return at
+
+
+def _window(asked: Any, now: int) -> tuple[int, int, str]:
+    """Begin and end in milliseconds, and the span's name where it is one of those that a page offers."""
+    end = moment_of("end", asked["end"]) if asked.get("end") else now
+    if asked.get("begin"):
+        begin = moment_of("begin", asked["begin"])
+        if not 1000 <= end - begin <= LONGEST_MS:
+            raise ValueError("begin, end: a window from one second to 90 days, the end behind the beginning")
+        return begin, end, ""
+    span = asked.get("span") or DEFAULT_SPAN
+    if span not in SPANS:
+        raise ValueError(f"span={span[:40]}: expected {', '.join(SPANS)}")
+    return end - SPANS[span] * 60_000, end, span
+
+
+def timeline_context(request: HttpRequest, exchange: Exchange, now: datetime) -> dict[str, Any]:
+    """What parts/timeline.html needs. Raises ValueError for a window that is none."""
+    at = milliseconds(now)
+    begin, end, span = _window(request.GET, at)
+    here = request.path.removesuffix("timeline/")
+    width = end - begin
+
+    def link(**more: Any) -> str:
+        return f"{here}?{urlencode({name: value for name, value in more.items() if value})}"
+
+    trouble = ""
+    line = Timeline(exchange.name, begin, end)
+    try:
+        line = read_timeline(pages_client(config.settings().redis), exchange.name, begin, end)
+    except (StoreUnavailable, ArchiveAway) as error:
+        trouble = str(error)
+    half = width // 2
+    follows = not request.GET.get("end")
+    return {
+        "t": line,
+        "t_trouble": trouble,
+        "t_now": follows,
+        "t_spans": [(name, link(span=name, end="" if follows else end), name == span) for name in SPANS],
+        "t_earlier": link(begin=begin - half, end=end - half),
+        "t_later": link() if end + half >= at else link(begin=begin + half, end=end + half),
+        "t_legend": [state.value for state in ConnectionState],
+        "here": here,
+    }
+
+
+@require_safe
+@never_cache
+def timeline(request: HttpRequest, name: str) -> HttpResponse:
+    """The panel alone. 404 for an exchange that the user may not view, 400 for a window that is none."""
+    exchange = visible_exchanges(request.user).filter(name=name).first()
+    if exchange is None:
+        return HttpResponse(
+            f"{name}: no exchange that you may view", status=404, content_type="text/plain; charset=utf-8"
+        )
+    try:
+        context = timeline_context(request, exchange, datetime.now(UTC))
+    except ValueError as error:
+        return HttpResponse(str(error), status=400, content_type="text/plain; charset=utf-8")
+    return render(request, "parts/timeline.html", context, status=503 if context["t_trouble"] else 200)

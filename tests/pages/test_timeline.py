@@ -1,0 +1,158 @@
+"""The timeline of an exchange, and pages as of a moment: from raw entries alone, unknown where nobody knows."""
+
+import time
+
+import pytest
+import redis
+from django.test import Client
+
+from activity.models import User
+from activity.store.client import sync_client
+from activity.timeline import LIMIT, read_timeline
+from tests.pages.conftest import SignIn
+from tests.pages.reading import page_of
+from tests.pages.writing import append_error, append_move
+from tests.servers import RedisServer
+
+NOW = int(time.time() * 1000)
+MINUTE = 60_000
+
+
+def day(store: redis.Redis) -> None:
+    """An hour of kraken: started, active, an error, lost, and started anew by another host."""
+
+    def at(minutes: int) -> str:
+        return f"{NOW - minutes * MINUTE}-0"
+
+    append_move(store, "kraken", "idle", "starting", entry_id=at(60), epoch="111111", hostname="a-host")
+    append_move(store, "kraken", "starting", "warming", entry_id=at(58), epoch="111111", hostname="a-host")
+    append_move(store, "kraken", "warming", "active", entry_id=at(50), epoch="111111", hostname="a-host")
+    append_error(store, "kraken", "RateLimited", entry_id=at(30), epoch="111111", hostname="a-host")
+    append_error(store, "kraken", "was lost", entry_id=at(20), epoch="111111", hostname="a-host", kind="lost")
+    append_move(store, "kraken", "idle", "starting", entry_id=at(5), epoch="222222", hostname="b-host")
+
+
+def told(redis_server: RedisServer, begin: int, end: int = NOW) -> list[tuple[str, str, float]]:
+    with sync_client(redis_server.url) as client:
+        line = read_timeline(client, "kraken", begin, end)
+    assert all(a.end == b.begin for a, b in zip(line.states, line.states[1:], strict=False)), "no hole, no overlap"
+    assert (line.states[0].begin, line.states[-1].end) == (begin, end)
+    return [(s.what, s.state, (s.end - s.begin) / MINUTE) for s in line.states]
+
+
+@pytest.mark.django_db
+def test_each_moment_shows_what_its_newest_entry_told(store: redis.Redis, redis_server: RedisServer) -> None:
+    day(store)
+    assert told(redis_server, NOW - 90 * MINUTE) == [
+        ("unknown", "", 30.0),
+        ("state", "starting", 2.0),
+        ("state", "warming", 8.0),
+        ("state", "active", 30.0),
+        ("lost", "active", 15.0),
+        ("state", "starting", 5.0),
+    ]
+
+
+@pytest.mark.django_db
+def test_a_window_begins_with_what_was_known_before_it(store: redis.Redis, redis_server: RedisServer) -> None:
+    day(store)
+    assert told(redis_server, NOW - 40 * MINUTE, NOW - 25 * MINUTE) == [("state", "active", 15.0)]
+
+
+@pytest.mark.django_db
+def test_owners_and_errors_are_marked(store: redis.Redis, redis_server: RedisServer) -> None:
+    day(store)
+    with sync_client(redis_server.url) as client:
+        line = read_timeline(client, "kraken", NOW - 90 * MINUTE, NOW)
+    assert [(o.label, (o.end - o.begin) / MINUTE) for o in line.owners] == [
+        ("epoch …111111, a-host", 55.0),
+        ("epoch …222222, b-host", 5.0),
+    ]
+    assert [(mark.label, (NOW - mark.at) / MINUTE) for mark in line.errors] == [("RateLimited", 30), ("was lost", 20)]
+
+
+@pytest.mark.django_db
+def test_of_more_entries_than_fit_the_newest_are_drawn_and_the_rest_is_said_to_be_left_out(
+    store: redis.Redis, redis_server: RedisServer
+) -> None:
+    pipeline = store.pipeline(transaction=False)
+    for number in range(LIMIT + 10):
+        pipeline.xadd("logs:network:kraken", {"event": "error", "timestamp": "x", "error": "e", "state": "active"},
+                      id=f"{NOW - 10 * MINUTE + number}-0")  # fmt: skip
+    pipeline.execute()
+    states = told(redis_server, NOW - 20 * MINUTE)
+    assert states[0][:2] == ("unknown", "")
+    assert states[0][2] > 10
+    assert states[1][:2] == ("state", "active")
+
+
+def test_the_page_draws_it_without_scripts_and_links_to_the_feed_at_that_moment(
+    sign_in: SignIn, admin: User, store: redis.Redis
+) -> None:
+    day(store)
+    client = sign_in(admin)
+    page = page_of(client.get("/exchanges/kraken/?span=1h"))
+    assert "State timeline" in page.text
+    assert "lost, was active" in client.get("/exchanges/kraken/?span=6h").content.decode()
+    link = page.all(tag="a", class_="seg-lost")[0].attributes["href"] or ""
+    assert f"before={NOW - 20 * MINUTE}-1%40kraken" in link
+    there = page_of(client.get(link.partition("#")[0]))
+    assert there.all(data_id=None)[0].attributes["data-id"] == f"{NOW - 20 * MINUTE}-0"
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("span=year", "span=year: expected 15m, 1h"),
+        ("begin=5&end=4", "a window from one second to 90 days"),
+        ("end=soon", "end=soon: expected a time such as"),
+        ("at=yesterday", "at=yesterday: expected a time such as"),
+        ("at=99999999999999", "still to come"),
+        ("at=9999999999999999", "no calendar has this time"),
+    ],
+)
+def test_a_wrong_window_or_moment_is_an_error_that_names_it(
+    sign_in: SignIn, admin: User, query: str, words: str
+) -> None:
+    answer = sign_in(admin).get(f"/exchanges/kraken/?{query}")
+    assert answer.status_code == 400
+    assert words in page_of(answer).text
+
+
+# --- the network as it was ---
+
+
+def cards(client: Client, minutes: float) -> str:
+    page = page_of(client.get(f"/?at={NOW - round(minutes * MINUTE)}"))
+    assert "The network as it was at" in page.text
+    return page.one(data_card="kraken").text
+
+
+def test_any_page_shows_the_network_as_it_was(sign_in: SignIn, admin: User, store: redis.Redis) -> None:
+    day(store)
+    client = sign_in(admin)
+    assert "unknown" in cards(client, 61)
+    assert "Before the history that is held." in cards(client, 61)
+    assert "warming" in cards(client, 55)
+    assert "active" in cards(client, 40)
+    assert "a-host" in cards(client, 40)
+    assert "Lost" in cards(client, 10)
+    assert "starting" in cards(client, 1)
+    assert "b-host" in cards(client, 1)
+
+
+def test_a_page_of_the_past_is_marked_and_not_live(sign_in: SignIn, admin: User, store: redis.Redis) -> None:
+    day(store)
+    client = sign_in(admin)
+    answer = client.get(f"/exchanges/kraken/?at={NOW - 40 * MINUTE}")
+    page = page_of(answer)
+    assert "nothing on this page is live" in page.text
+    assert "js/page.js" not in answer.content.decode()
+    ids = [node.attributes["data-id"] for node in page.all(data_id=None) if node.attributes["data-id"]]
+    assert ids == [f"{NOW - minutes * MINUTE}-0" for minutes in (50, 58, 60)]
+    assert page.all(href="/exchanges/kraken/")
+
+
+def test_the_moment_may_be_written_as_people_do(sign_in: SignIn, admin: User, store: redis.Redis) -> None:
+    answer = sign_in(admin).get("/?at=2026-01-02T03:04:05Z")
+    assert "03:04:05" in page_of(answer).text
