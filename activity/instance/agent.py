@@ -12,15 +12,19 @@ from activity.instance.console import LOG
 from activity.instance.exits import ExitCode
 from activity.instance.heartbeat import beat, guard_lease
 from activity.instance.host import HostError, HostLock, boottime
+from activity.instance.inbox import Inbox
 from activity.instance.lifecycle import Lifecycle
 from activity.instance.logger import ActivityLogger
+from activity.instance.obey import Obedience
 from activity.instance.options import WorkerConfig
+from activity.instance.orders import Orders
 from activity.instance.registration import ConflictError, StoppedEarly, pause, register, take_lock
 from activity.instance.registry import Registry, fresh_status
 from activity.instance.standby import stand_by
 from activity.instance.tasks import Tasks
 from activity.instance.watchdog import Watchdog
-from activity.store.client import AsyncClient, StoreUnavailable, async_client, lease_client
+from activity.store.client import AsyncClient, StoreUnavailable, async_client, blocking_client, lease_client
+from activity.store.commands import CommandBox
 from activity.store.ownership import Ownership
 from activity.wire.status import ConnectionState
 
@@ -28,6 +32,8 @@ from activity.wire.status import ConnectionState
 FLUSH_SECONDS: Final = 5.0
 #: A stop for the worker's own sake that takes this much longer than the program's grace hangs.
 HANG_SECONDS: Final = 10.0
+#: Seconds that a command which is being carried out gets to report at the end.
+REPORT_GRACE_SECONDS: Final = 2.0
 #: How often a worker that took over asks whether its predecessor has stopped.
 PREDECESSOR_LOOK_SECONDS: Final = 0.5
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -37,17 +43,19 @@ async def run_worker(config: WorkerConfig) -> ExitCode:
     """Run one worker until it is asked to stop or cannot go on. Says on its log why it ended."""
     lease = lease_client(config.redis_url)
     stream = async_client(config.redis_url)
+    blocking = blocking_client(config.redis_url)
     try:
-        return await _Agent(config, lease, stream).run()
+        return await _Agent(config, lease, stream, blocking).run()
     finally:
-        for client in (lease, stream):
+        for client in (lease, stream, blocking):
             with suppress(StoreUnavailable, OSError, TimeoutError):  # only a farewell; the connections end with us
                 async with asyncio.timeout(1):
                     await client.aclose()
 
 
 class _Agent:
-    def __init__(self, config: WorkerConfig, lease: AsyncClient, stream: AsyncClient) -> None:
+    def __init__(self, config: WorkerConfig, lease: AsyncClient, stream: AsyncClient, blocking: AsyncClient) -> None:
+        self._orders = Orders(config.mode, config.symbols)
         self._config = config
         self._lease = lease
         self._tasks = Tasks()
@@ -57,6 +65,7 @@ class _Agent:
         status = fresh_status(config, uuid.uuid4().hex)
         self._registry = Registry(Ownership(lease, config.exchange_id), status)
         self._logger = ActivityLogger(stream, self._registry)
+        self._box = CommandBox(stream, blocking, status.instanceId)
 
     async def run(self) -> ExitCode:
         loop = asyncio.get_running_loop()
@@ -118,6 +127,13 @@ class _Agent:
             heart = tasks.start("heartbeat", beat(registry, config.heartbeat_seconds), may_end=True)
             tasks.start("lease-guard", guard_lease(registry), may_end=True)
             tasks.start("activity-log", self._logger.run())
+            obedience = Obedience(
+                *(config, registry, lifecycle, self._logger, self._orders),
+                *(Ownership(self._lease, config.exchange_id), lambda: self._carrier),
+            )
+            inbox = Inbox(self._box, obedience.obey)
+            tasks.start("command-inbox", inbox.read())
+            tasks.start("commands", inbox.work())
             tasks.start("public-address", self._find_address(), may_end=True)
             if not config.program:
                 tasks.start("claim-anew", self._claim_anew_at_once(), may_end=True)
@@ -128,6 +144,7 @@ class _Agent:
                 registry.set_symbol_count(len(config.symbols))
             await self._wait_for_predecessor()
             code = await self._tenures(lifecycle, lock)
+            await inbox.drain(REPORT_GRACE_SECONDS)
             await self._leave(lifecycle, heart)
         finally:
             watchdog.close()
@@ -154,7 +171,7 @@ class _Agent:
         """The main line, once per epoch: where the key vanished, the program is stopped and started again."""
         while True:
             self._carrier = carrier = Carrier(
-                self._config, self._registry, lifecycle, self._logger, self._tasks, lock.descriptor
+                self._config, self._registry, lifecycle, self._logger, self._tasks, lock.descriptor, self._orders
             )
             if self._stop.is_set():
                 carrier.stop()

@@ -7,6 +7,9 @@ from activity.store.client import StoreUnavailable
 from activity.wire.clock import now_timestamp
 from activity.wire.status import TRANSITIONS, ConnectionState
 
+#: Where a command that moved the instance has led to what it was for: later transitions have other causes.
+_ARRIVED = frozenset({ConnectionState.ACTIVE, ConnectionState.STOPPED})
+
 
 class IllegalTransitionError(Exception):
     """The contract has no such edge: a fault in the worker."""
@@ -41,3 +44,5 @@ class Lifecycle:
             LOG.warning("State %s could not be written, the next heartbeat carries it: %s", state, error)
         await self._logger.transition(before, state, moment)
         LOG.info("%s → %s", before, state)
+        if state in _ARRIVED:
+            self._logger.cause = ""

@@ -34,6 +34,8 @@ class ActivityLogger:
         self._count = 0
         self._ip = ""
         self._admin_email = ""
+        #: correlationId of the command that the transitions to come are owed to; empty: no command's.
+        self.cause = ""
         self._after: EntryId | None = None
         self._writing: dict[str, str] | None = None
 
@@ -59,6 +61,7 @@ class ActivityLogger:
             fromState=before,
             toState=after,
             adminEmail=self._admin_email,
+            correlationId=self.cause,
         )
         await self._put(entry.to_fields())
 

@@ -60,6 +60,8 @@ class Program:
         self._main_pid: tuple[int, str] | None = None
         self._watched: set[int] = set()
         self._guarded = True
+        if process.stdin is not None:
+            os.set_blocking(process.stdin.fileno(), False)  # nobody waits for one that does not read
         os.set_blocking(control, False)  # a guard that does not read must not hold up the heartbeat
         self.closed = False
         self.tail: deque[str] = deque(maxlen=KEPT_LINES)
@@ -68,7 +70,14 @@ class Program:
 
     @classmethod
     def spawn(
-        cls, command: Sequence[str], environment: dict[str, str], *, lock: int, guard_grace: float, folder: Path
+        cls,
+        command: Sequence[str],
+        environment: dict[str, str],
+        *,
+        lock: int,
+        guard_grace: float,
+        folder: Path,
+        told_by_stdin: bool = False,
     ) -> Self:
         """Start `command` with `environment` on top of ours.
 
@@ -89,7 +98,7 @@ class Program:
         try:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", launch.__file__, json.dumps(options), *command],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if told_by_stdin else subprocess.DEVNULL,
                 stdout=write_end,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -136,6 +145,14 @@ class Program:
                 os.kill(target, number)
             except (ProcessLookupError, PermissionError):
                 continue  # it has ended, or has become another user's
+
+    def tell(self, line: str) -> None:
+        """One line to its standard input. Raises OSError where it does not read (64 KB wait) or has closed it."""
+        assert self._process.stdin is not None  # spawned to be told so
+        data = line.encode() + b"\n"
+        written = os.write(self._process.stdin.fileno(), data)
+        if written < len(data):
+            raise BlockingIOError("its standard input is full")
 
     def terminate(self) -> None:
         """Ask it to end. SIGCONT as well: a process that is stopped would not hear the SIGTERM."""
@@ -199,6 +216,8 @@ class Program:
         else:
             self.signal(signal.SIGKILL)
         self.closed = True
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         self._tell_guard("done\n")
         os.close(self._control)
         for descriptor in self._watched:

@@ -140,8 +140,8 @@ class Registry:
 
     # --- what waits for the next heartbeat (contract, section 1) ---
 
-    def set_admin(self, email: str, display_name: str | None) -> None:
-        """Who answers for the instance."""
+    def set_admin(self, email: str | None, display_name: str | None) -> None:
+        """Who answers for the instance; None: nobody does."""
         self._next_beat |= {"adminEmail": email, "adminDisplayName": display_name}
 
     def set_symbol_count(self, count: int) -> None:
@@ -153,6 +153,16 @@ class Registry:
         self._next_beat |= {"ipAddress": ip, "countryCode": country}
 
     # --- what is written at once ---
+
+    def set_mode(self, mode: str | None) -> None:
+        """The mode that it runs in from now on. The heartbeat's task writes it."""
+        self._status = self._status.model_copy(update={"mode": mode})
+        self.changed.set()
+
+    def set_paused(self, *, paused: bool) -> None:
+        """Told to pause, or to go on. The heartbeat's task writes it."""
+        self._status = self._status.model_copy(update={"paused": paused})
+        self.changed.set()
 
     async def set_state(self, state: ConnectionState, moment: str) -> None:
         """A transition that happened at `moment`."""

@@ -9,6 +9,7 @@ from activity.instance.lifecycle import Lifecycle
 from activity.instance.logger import ActivityLogger
 from activity.instance.notify import Message, NotifySocket
 from activity.instance.options import WorkerConfig
+from activity.instance.orders import Orders
 from activity.instance.program import KEPT_LINES, LEFTOVER_SECONDS, Ended, Program
 from activity.instance.redaction import LineRedactor
 from activity.instance.registry import Registry
@@ -41,8 +42,11 @@ class ProgramRun:
         logger: ActivityLogger,
         tasks: Tasks,
         lock: int,
+        orders: Orders,
     ) -> None:
         """`lock` is the descriptor of the exchange's lock on this host."""
+        self._orders = orders
+        self._program: Program | None = None
         self._config = config
         self._registry = registry
         self._lifecycle = lifecycle
@@ -69,6 +73,11 @@ class ProgramRun:
             self._end_by = min(self._end_by, self._loop.time() + grace)
         self._woken.set()
 
+    @property
+    def program(self) -> Program | None:
+        """The running program, once it was spawned and until it has ended."""
+        return self._program if self._program and not self._program.ended.done() else None
+
     async def carry(self) -> RunEnd:
         """From idle to stopped (or to idle, where it failed before it was active)."""
         await self._lifecycle.to(ConnectionState.STARTING)
@@ -94,7 +103,9 @@ class ProgramRun:
             # The key outlives the last heartbeat by two intervals at least: the program is gone well before.
             guard_grace=min(self._config.stop_grace, self._config.heartbeat_seconds),
             folder=notify.folder,
+            told_by_stdin=self._config.tell.stdin,
         )
+        self._program = program
         self._spawned_at = self._loop.time()
         LOG.info("Program started, pid %d: %s", program.pid, self._config.program[0])
         return program
@@ -103,8 +114,8 @@ class ProgramRun:
         environment = {
             "NOTIFY_SOCKET": str(notify.path),
             "PERSEUS_EXCHANGE": self._config.exchange_name,
-            "PERSEUS_MODE": self._config.mode or "",
-            "PERSEUS_SYMBOLS": ",".join(self._config.symbols),
+            "PERSEUS_MODE": self._orders.mode or "",
+            "PERSEUS_SYMBOLS": ",".join(self._orders.symbols),
             "PERSEUS_INSTANCE_ID": self._registry.status.instanceId,
             "PYTHONUNBUFFERED": "1",  # or a Python program's lines would arrive by the 8 KB
         }

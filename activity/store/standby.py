@@ -33,30 +33,43 @@ def _keys(exchange_id: int) -> tuple[str, str]:
     return standbys_key(exchange_id), standbys_until_key(exchange_id)
 
 
+async def beat_pool(client: AsyncClient, keys: tuple[str, str], member: str, payload: str, interval: int) -> int:
+    """Say that a member of a pool is alive for three of its intervals. The number of members that are."""
+    with redis_errors():
+        reply: Any = await client.eval(_BEAT, 2, *keys, member, payload, STANDBY_INTERVALS * interval * 1000)
+    return int(reply)
+
+
+async def leave_pool(client: AsyncClient, keys: tuple[str, str], member: str) -> None:
+    """It is no member any more."""
+    with redis_errors():
+        reply: Any = client.eval(_LEAVE, 2, *keys, member)
+        await reply
+
+
+def read_pool(client: SyncClient, keys: tuple[str, str]) -> list[tuple[bytes, int]]:
+    """The members that are alive: what each says of itself, and the milliseconds that it has left."""
+    with redis_errors():
+        reply: Any = client.eval(_READ, 2, *keys)
+    return [(payload, int(left)) for payload, left in zip(reply[::2], reply[1::2], strict=True)]
+
+
 async def beat_standby(client: AsyncClient, status: StandbyStatus) -> int:
     """Say that this standby is alive. The number of standbys that are."""
-    alive_ms = STANDBY_INTERVALS * status.heartbeatSeconds * 1000
-    with redis_errors():
-        reply: Any = await client.eval(
-            _BEAT, 2, *_keys(status.exchangeId), status.instanceId, status.model_dump_json(), alive_ms
-        )
-    return int(reply)
+    keys = _keys(status.exchangeId)
+    return await beat_pool(client, keys, status.instanceId, status.model_dump_json(), status.heartbeatSeconds)
 
 
 async def remove_standby(client: AsyncClient, exchange_id: int, instance_id: str) -> None:
     """It ends, or has become the owner."""
-    with redis_errors():
-        reply: Any = client.eval(_LEAVE, 2, *_keys(exchange_id), instance_id)
-        await reply
+    await leave_pool(client, _keys(exchange_id), instance_id)
 
 
 def read_standbys(client: SyncClient, exchange_id: int) -> list[StandbyView]:
     """The standbys that are alive, the one that waits longest first."""
-    with redis_errors():
-        reply: Any = client.eval(_READ, 2, *_keys(exchange_id))
     views = []
-    for payload, left in zip(reply[::2], reply[1::2], strict=True):
+    for payload, left in read_pool(client, _keys(exchange_id)):
         status = read_standby(payload)
         if status is not None:  # another maker's standby that cannot be read cannot be told apart from a broken one
-            views.append(StandbyView(status, int(left)))
+            views.append(StandbyView(status, left))
     return sorted(views, key=lambda view: (view.status.registeredAt, view.status.instanceId))

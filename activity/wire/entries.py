@@ -61,6 +61,14 @@ class StateTransition(_Entry):
     fromState: ConnectionState
     toState: ConnectionState
     adminEmail: str = Field(default="", description="Who answered for the instance; empty while unknown")
+    correlationId: str = Field(default="", description="Our addition: the command that caused it; left out without one")
+
+    def to_fields(self) -> dict[str, str]:
+        """As of every entry, without a correlationId where no command caused it."""
+        fields = super().to_fields()
+        if not self.correlationId:
+            del fields["correlationId"]
+        return fields
 
 
 class ErrorEntry(_Entry):

@@ -35,6 +35,21 @@ def standbys_until_key(exchange_id: int) -> str:
     return f"{{{status_key(exchange_id)}}}:standbys:until"
 
 
+def commands_key(instance_id: str) -> str:
+    """``{commands:<instanceId>}``: the stream of commands to one instance. Vanishes a day after the last one."""
+    return f"{{commands:{instance_id}}}"
+
+
+def taken_key(instance_id: str) -> str:
+    """The hash beside it: correlationId to what became of the command. Same slot."""
+    return f"{{commands:{instance_id}}}:taken"
+
+
+#: The pool of instances that wait for an exchange: a hash and a sorted set, as those of standbys.
+IDLE_KEY = "{instances:idle}"
+IDLE_UNTIL_KEY = "{instances:idle}:until"
+
+
 def reset_key(run_id: str) -> str:
     """``registry:reset:{run_id}``: what the watchers agreed to say about a reset of this Redis; lives 5 minutes."""
     return f"registry:reset:{run_id}"

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter
 
-from activity.wire import entries, frames, settings, standby, status
+from activity.wire import commands, entries, frames, settings, standby, status
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "docs" / "schemas"
 
@@ -30,6 +30,9 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     frames.Closing,
     frames.Command,
     settings.UserSettings,
+    commands.InstanceCommand,
+    commands.Report,
+    commands.IdleStatus,
 )
 _UNIONS: Final[dict[str, TypeAdapter[Any]]] = {
     "Entry": entries.ENTRY,

@@ -80,6 +80,7 @@ class InstanceStatus(_StatusFields):
     version: str = Field(description="Version of the instance's software")
     mode: str | None = Field(default=None, description="The mode the instance runs in, e.g. live or demo")
     heartbeatSeconds: int = Field(ge=1, description="Seconds between heartbeats; the TTL is three times this")
+    paused: bool = Field(default=False, description="Told to pause: it runs, and does not act")
     epoch: int = Field(ge=0, description="Rises with every change of owner; assigned by the claim")
 
 
@@ -99,6 +100,7 @@ class ReadStatus(_StatusFields):
     version: str | None = None
     mode: str | None = None
     heartbeatSeconds: int | None = None
+    paused: bool | None = None
     epoch: int | None = None
 
     @field_validator("heartbeatSeconds", mode="before")

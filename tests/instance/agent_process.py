@@ -11,7 +11,7 @@ from typing import Any
 
 from activity.instance.agent import run_worker
 from activity.instance.console import Console, log_to
-from activity.instance.options import WorkerConfig
+from activity.instance.options import Telling, WorkerConfig
 
 
 def main() -> int:
@@ -21,6 +21,7 @@ def main() -> int:
             options[name] = re.compile(options[name])
     for name in ("symbols", "program", "ip_lookup_urls"):
         options[name] = tuple(options.get(name, ()))
+    options["tell"] = Telling.parse(tuple(options.get("tell", ())))
     console = Console()
     log_to(console, options["exchange_name"])
     try:

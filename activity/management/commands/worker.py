@@ -14,7 +14,8 @@ from django.db import connections
 from activity.instance.agent import run_worker
 from activity.instance.console import LOG, Console, log_to
 from activity.instance.exits import ExitCode
-from activity.instance.options import WorkerConfig
+from activity.instance.idle import wait_for_exchange
+from activity.instance.options import Telling, WorkerConfig
 from activity.models import Exchange, User
 from activity.schema.drift import require_current_schema
 from activity.store.client import StoreUnavailable, name_of, require_redis, sync_client
@@ -72,7 +73,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Options as in docs/worker.md."""
-        parser.add_argument("--exchange", required=True, metavar="NAME", help="the exchange, by its name")
+        which = parser.add_mutually_exclusive_group(required=True)
+        which.add_argument("--exchange", metavar="NAME", help="the exchange, by its name")
+        which.add_argument("--idle", action="store_true", help="wait until somebody assigns an exchange")
         parser.add_argument(
             "--admin",
             metavar="EMAIL",
@@ -93,21 +96,26 @@ class Command(BaseCommand):
             "--stop-grace", type=seconds, default=10.0, metavar="SECONDS", help="between SIGTERM and SIGKILL (10)"
         )
         parser.add_argument("--watchdog", type=seconds, metavar="SECONDS", help="longest silence between WATCHDOG=1")
+        parser.add_argument(
+            "--tell", action="append", default=[], metavar="HOW", help="how commands reach the program: docs/worker.md"
+        )
         parser.add_argument("program", nargs="*", metavar="-- PROGRAM ARGS", help="the program that is carried")
 
     def handle(self, **options: Any) -> None:
         """Runs until the instance ends; the exit codes are those of `ExitCode`."""
         environment = settings()
         require_current_schema()
-        exchange = _exchange(options["exchange"])
+        exchange = None if options["idle"] else _exchange(options["exchange"])
+        if options["idle"] and (options["standby"] or options["take_over"]):
+            raise refusal("--idle: an instance without an exchange is no standby of one and takes none over")
         admin = _admin(options["admin"]) if options["admin"] is not None else None
         own = settings_of(admin) if admin else UserSettings()
         program = _program(options)
         hostname = environment.hostname or socket.gethostname()
         version = _require_redis(environment.redis)
         config = WorkerConfig(
-            exchange_id=exchange.pk,
-            exchange_name=exchange.name,
+            exchange_id=exchange.pk if exchange else 0,
+            exchange_name=exchange.name if exchange else "",
             redis_url=environment.redis,
             hostname=hostname,
             heartbeat_seconds=environment.heartbeat_seconds,
@@ -116,7 +124,7 @@ class Command(BaseCommand):
             mode=options["mode"] or own.mode,
             standby=options["standby"],
             take_over=options["take_over"] or "",
-            symbols=options["symbols"] or own.symbols.get(exchange.name, ()),
+            symbols=options["symbols"] or (own.symbols.get(exchange.name, ()) if exchange else ()),
             program=program,
             error_pattern=options["error_pattern"],
             restart=options["restart"] is not None,
@@ -124,24 +132,42 @@ class Command(BaseCommand):
             ready_pattern=options["ready_pattern"],
             start_timeout=options["start_timeout"],
             stop_grace=options["stop_grace"],
+            tell=_telling(options),
             watchdog=options["watchdog"],
             ip_lookup_urls=environment.ip_lookup_urls,
             country_lookup_url=environment.country_lookup_url,
         )
         connections.close_all()  # the instance lives without the database from here on
         console = Console()
-        log_to(console, exchange.name)
+        log_to(console, exchange.name if exchange else "idle")
         LOG.info(
-            "Worker of %s (id %d) on host %s, Redis %s at %s, database %s",
-            *(exchange.name, exchange.pk, hostname, version, name_of(environment.redis), _database()),
+            "Worker of %s on host %s, Redis %s at %s, database %s",
+            *(f"{exchange.name} (id {exchange.pk})" if exchange else "no exchange yet", hostname),
+            *(version, name_of(environment.redis), _database()),
         )
         try:
-            code = asyncio.run(run_worker(config))
+            code = asyncio.run(_run(config))
             LOG.info("Ended with exit code %d (%s)", code, code.name)
         finally:
             console.close()
         if code:
             sys.exit(int(code))
+
+
+async def _run(config: WorkerConfig) -> ExitCode:
+    if config.exchange_id:
+        return await run_worker(config)
+    assigned = await wait_for_exchange(config)
+    return await run_worker(assigned) if assigned else ExitCode.STOPPED
+
+
+def _telling(options: dict[str, Any]) -> Telling:
+    if options["tell"] and not options["program"]:
+        raise refusal("--tell: only for a program, and none was given. It goes after --")
+    try:
+        return Telling.parse(tuple(options["tell"]))
+    except ValueError as error:
+        raise refusal(f"--tell: {error}") from error
 
 
 def _exchange(name: str) -> Exchange:
