@@ -15,7 +15,8 @@ from django.utils.translation import gettext_lazy as _
 from activity.access import can
 from activity.audit import Action, record
 from activity.exports import FORMATS, export
-from activity.models import ArchivedEntry, ArchiveGap, AuditEvent, Exchange
+from activity.models import ArchivedEntry, ArchiveGap, AuditEvent, Claim, Command, Exchange
+from activity.models.commands import CLAIMS
 from activity.text import visible
 
 # Only type checkers know these as generic.
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     _EntryAdmin = admin.ModelAdmin[ArchivedEntry]
     _GapAdmin = admin.ModelAdmin[ArchiveGap]
     _EventAdmin = admin.ModelAdmin[AuditEvent]
+    _CommandBase = admin.ModelAdmin[Command]
 else:
-    _EntryAdmin = _GapAdmin = _EventAdmin = admin.ModelAdmin
+    _EntryAdmin = _GapAdmin = _EventAdmin = _CommandBase = admin.ModelAdmin
 
 
 def _viewable(request: HttpRequest) -> list[Exchange]:
@@ -137,6 +139,40 @@ class ArchivedEntryAdmin(_Exported, _Record, _EntryAdmin):
     def all_fields(self, entry: ArchivedEntry) -> str:
         """A line per field."""
         return "\n".join(f"{visible(name)}: {visible(value)}" for name, value in entry.entry.fields.items())
+
+
+class _CommandAdmin(_Exported, _Record, _CommandBase):  # type: ignore[misc] # as of the classes above, which mypy sees
+    """What was asked of instances, and how far it came."""
+
+    list_display = ("requested_at", "exchange", "type", "state", "issued_by", "host", "reason")
+    search_fields = ("issued_by", "host", "instance_id", "reason", "text", "correlation_id")
+    list_filter: ClassVar[Any] = (_OfExchange, "type", "state", "requested_at")
+    fields = (
+        *("exchange", "correlation_id", "type", "payload", "state", "text", "problem", "issued_by", "ip", "reason"),
+        *("instance_id", "host", "epoch", "requested_at", "delivered_at", "acknowledged_at", "ended_at"),
+    )
+    readonly_fields = fields
+    export_name = "commands"
+
+    def exported(self, row: Command) -> dict[str, Any]:
+        """All columns."""
+        return {name: str(getattr(row, name) if getattr(row, name) is not None else "") for name in self.fields}
+
+
+@admin.register(Command)
+class CommandAdmin(_CommandAdmin):
+    """Every command."""
+
+
+@admin.register(Claim)
+class ClaimAdmin(_CommandAdmin):
+    """Claims and releases alone."""
+
+    export_name = "claims"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Of viewable exchanges."""
+        return super().get_queryset(request).filter(type__in=CLAIMS)
 
 
 @admin.register(ArchiveGap)

@@ -5,11 +5,23 @@ from allauth.socialaccount import views as linked
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from activity import sign_in, views, views_account, views_selfcheck, views_timeline
+from activity import (
+    sign_in,
+    views,
+    views_account,
+    views_instances,
+    views_selfcheck,
+    views_steering,
+    views_timeline,
+)
 
 urlpatterns = [
     path("", views.network, name="network"),
     path("exchanges/<str:name>/", views.exchange, name="exchange"),
+    path("exchanges/<str:name>/steering/", views_steering.steering, name="steering"),
+    path("exchanges/<str:name>/command/<str:kind>/", views_steering.command, name="command"),
+    path("instances/", views_instances.instances, name="instances"),
+    path("instances/<str:instance_id>/assign/", views_instances.assign_exchange, name="assign"),
     path("exchanges/<str:name>/timeline/", views_timeline.timeline, name="timeline"),
     path("exchanges/<str:name>/entries/<str:entry_id>/", views.entry, name="entry"),
     path("schemas/", views.schemas, name="schemas"),

@@ -27,6 +27,7 @@ from activity.store.client import StoreUnavailable, name_of, pages_client
 from activity.store.history import HistoryPage, InstanceView, Position
 from activity.store.standby import read_standbys
 from activity.text import milliseconds
+from activity.views_steering import steering_context
 from activity.views_timeline import moment_of, timeline_context
 from activity.wire.clock import parse_timestamp
 from activity.wire.entries import EntryId
@@ -252,7 +253,9 @@ def exchange(request: HttpRequest, name: str) -> HttpResponse:
         "redis_name": name_of(config.settings().redis),
         **({} if found.trouble or past is not None else _standbys(found_exchange, found.now)),
         **timeline,
+        **({} if past is not None else steering_context(request, found_exchange)),
         **_of_past(past),
+        "now": found.now,
     }
     return _live_page(request, "exchange.html", found, f"/ws/exchanges/{name}/", before, extra)
 

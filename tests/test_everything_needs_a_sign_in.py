@@ -18,6 +18,8 @@ PUBLIC = {"/sign-in/", "/sign-in/inactive/", "/sign-in/cancelled/", "/sign-in/fa
 VALUES = {
     "name": "kraken",
     "form": "csv",
+    "kind": "stop",
+    "instance_id": "nobody",
     "entry_id": "1-0",
     "file": "InstanceStatus.json",
     "exchange_id": "3",

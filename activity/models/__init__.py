@@ -2,6 +2,7 @@
 
 from activity.models.archive import ArchiveCursor, ArchivedEntry, ArchiveGap
 from activity.models.audit import AuditEvent
+from activity.models.commands import Claim, Command
 from activity.models.exchanges import Exchange, validate_country_codes, validate_object, validate_text_list
 from activity.models.notifications import (
     Delivery,
@@ -18,6 +19,8 @@ __all__ = [
     "ArchiveGap",
     "ArchivedEntry",
     "AuditEvent",
+    "Claim",
+    "Command",
     "Delivery",
     "DeliveryEntry",
     "Exchange",

@@ -32,6 +32,11 @@ class AuditEvent(models.Model):
         GRANTED = "granted", _("right granted")
         WITHDRAWN = "withdrawn", _("right withdrawn")
         EXPORTED = "exported", _("exported")
+        CLAIMED = "claimed", _("claimed")
+        RELEASED = "released", _("released")
+        TAKEN_OVER = "taken_over", _("taken over")
+        COMMANDED = "commanded", _("commanded")
+        ASSIGNED = "assigned", _("assigned an exchange")
 
     number = models.BigIntegerField(primary_key=True)
     at = models.DateTimeField()

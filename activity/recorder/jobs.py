@@ -1,5 +1,6 @@
 """The recorder's duties beside the archive, as jobs of its process: deaths and notifications."""
 
+import asyncio
 import socket
 import time
 from collections.abc import Sequence
@@ -10,10 +11,13 @@ from activity.recorder.database import DatabaseAway, DatabaseThread
 from activity.recorder.deaths import DeathOptions, DeathWatch
 from activity.recorder.notify import Notifier, NotifyOptions
 from activity.recorder.outages import Outages
-from activity.store.client import async_client
+from activity.settling import settle_open
+from activity.store.client import async_client, sync_client
 
 #: Seconds between two looks at the table of exchanges.
 LOOK_SECONDS: Final = 3.0
+#: Seconds between two looks at commands while some have no end yet.
+SETTLE_SECONDS: Final = 0.5
 
 
 def _active_exchanges() -> list[tuple[int, str]]:
@@ -52,6 +56,25 @@ async def watch_deaths(redis_url: str, *, hostname: str | None = None, options: 
     finally:
         await database.end()
         await client.aclose()
+
+
+async def settle_commands(redis_url: str) -> None:
+    """Bring the rows of commands forward until cancelled, whoever looks at them."""
+    database = DatabaseThread("commands database")
+    outages = Outages()
+    client = sync_client(redis_url)
+    try:
+        while True:
+            try:
+                waiting = await database.run(settle_open, client)
+                outages.back("the database")
+            except DatabaseAway as error:
+                outages.away("the database", error)
+                waiting = 0
+            await asyncio.sleep(SETTLE_SECONDS if waiting else LOOK_SECONDS)
+    finally:
+        await database.end()
+        client.close()
 
 
 async def send_notifications(options: NotifyOptions | None = None) -> None:

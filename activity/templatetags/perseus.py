@@ -6,6 +6,7 @@ fact being known.
 """
 
 import shlex
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -130,6 +131,12 @@ def gauge(context: dict[str, Any], card: Card) -> str:
         return "0"
     age = (text.milliseconds(context["now"]) - card.beat_at) // 1000
     return str(max(0, min(card.lifetime, age)))
+
+
+@register.simple_tag
+def fresh_id() -> str:
+    """A correlationId for one form: sent twice, it is one command."""
+    return str(uuid.uuid4())
 
 
 @register.simple_tag

@@ -8,6 +8,7 @@ import { eventHappened, redraw, showState, showStore } from "./live.js";
 import { Link } from "./socket.js";
 import { watchStandbys } from "./standbys.js";
 import { watchTabs } from "./tabs.js";
+import { watchSteering } from "./steering.js";
 import { showConnected } from "./teach.js";
 import { entriesArrived, redrawTimeline, watchTimeline } from "./timeline.js";
 
@@ -101,6 +102,7 @@ everySecond(() => {
   redrawTimeline();
 });
 watchStandbys(() => link.state.at === "open");
+watchSteering(() => link.state.at === "open");
 onWake(() => link.woke());
 document.addEventListener("visibilitychange", checkSleep);
 link.connect();

@@ -5,6 +5,7 @@ The URLs are taken from the resolver and the sockets from the routing: one witho
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,20 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 from guardian.shortcuts import assign_perm
 
 from activity.audit import Action, record
-from activity.models import ApiToken, ArchivedEntry, ArchiveGap, Delivery, Exchange, NotificationChannel, User
+from activity.models import (
+    ApiToken,
+    ArchivedEntry,
+    ArchiveGap,
+    Command,
+    Delivery,
+    Exchange,
+    NotificationChannel,
+    User,
+)
 from activity.routing import websocket_urlpatterns
 from tests.feed.sockets import feed_of
 from tests.web import WebServer
@@ -126,6 +137,10 @@ RULES: dict[str, Rule] = {
     "exchange": verb("view"),
     "entry": verb("view"),
     "timeline": verb("view"),
+    "steering": row_of_viewable,
+    "command": verb("command"),  # of a stop
+    "instances": everybody,
+    "assign": lambda role, own: "open" if role.superuser or {"view", "command"} <= role.verbs else "refused",
     "schemas": everybody,
     "schema": everybody,
     "self-check": staff_or_absent,
@@ -174,6 +189,8 @@ RULES: dict[str, Rule] = {
     "admin:-": lambda role, own: "either",  # a redirect to the change page, or nothing
     "admin:auth_user_password_change": in_admin(superusers),
     "admin:activity_archivedentry_export": in_admin(of_viewable),
+    "admin:activity_command_export": in_admin(of_viewable),
+    "admin:activity_claim_export": in_admin(of_viewable),
     "admin:activity_auditevent_export": in_admin(of_administered),
     "admin:activity_exchange_permissions": in_admin(
         lambda role, own: "absent" if not role.may("view", own=own) else verb("administer")(role, own)
@@ -193,6 +210,8 @@ ADMIN_RULES: dict[str, tuple[Rule, Rule, Rule, Rule]] = {
     "activity_delivery": (superusers, superusers, never, never),
     "activity_archivedentry": (of_viewable, row_of_viewable, never, lambda r, o: "either"),
     "activity_archivegap": (of_viewable, row_of_viewable, never, lambda r, o: "either"),
+    "activity_command": (of_viewable, row_of_viewable, never, lambda r, o: "either"),
+    "activity_claim": (of_viewable, row_of_viewable, never, lambda r, o: "either"),
     "activity_auditevent": (of_administered, row_of_administered, never, lambda r, o: "either"),
     "mfa_authenticator": (superusers, superusers, never, superusers),
     "socialaccount_socialaccount": (superusers, lambda r, o: "either", never, lambda r, o: "either"),
@@ -268,7 +287,11 @@ class Rows:
             )
             gap = ArchiveGap.objects.create(exchange=exchange, after_ms=1, after_seq=0, first_ms=2, first_seq=0)
             event = record(Action.CHANGED, f"exchange {name}", exchange=exchange)
-            for model, row in (("archivedentry", entry), ("archivegap", gap), ("auditevent", event)):
+            claim = Command.objects.create(
+                correlation_id=uuid.uuid4(), exchange=exchange, type="claim", requested_at=timezone.now()
+            )
+            made = (("archivedentry", entry), ("archivegap", gap), ("auditevent", event))
+            for model, row in (*made, ("command", claim), ("claim", claim)):
                 self.of.setdefault(f"activity_{model}", {})[name] = row.pk
 
     def path(self, route: str, name: str, exchange: str) -> str:
@@ -277,7 +300,8 @@ class Rows:
         row = self.of.get(model, {}).get(exchange) or self.plain.get(model, 999_999)
         values = {
             "name": exchange, "exchange_id": self.exchanges[exchange].pk, "object_pk": self.exchanges[exchange].pk,
-            "entry_id": "1-0", "file": "InstanceStatus.json", "form": "csv", "object_id": row,
+            "entry_id": "1-0", "file": "InstanceStatus.json", "form": "csv", "kind": "stop",
+            "instance_id": "nobody", "object_id": row,
             "user_id": self.plain["activity_user"], "group_id": self.plain["auth_group"], "url": "nothing",
             "id": self.plain["activity_user"], "pk": 1, "provider_id": "issuer", "app_label": "activity",
             "content_type_id": 1,

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -28,7 +29,7 @@ LISTENER = (
     "threading.Thread(target=listen, daemon=True).start()\n"
     "time.sleep(600)\n"
 )
-READY = {"ready_after": 0.1, "stop_grace": 2.0}
+READY: dict[str, Any] = {"ready_after": 0.1, "stop_grace": 2.0}
 
 
 @pytest.fixture
@@ -134,9 +135,9 @@ def test_a_program_is_told_by_signals_and_by_a_hook(
         "time.sleep(600)\n"
     )
     heard = workers.folder / "heard"
-    hook = (
-        f'hook:{PYTHON} -c \'import sys; open(sys.argv[1], "a").write(sys.argv[2]); sys.exit(sys.argv[2] == "resume")\''
-    )
+    hook_file = workers.folder / "hook.py"
+    hook_file.write_text("import sys\nopen(sys.argv[1], 'a').write(sys.argv[2])\nsys.exit(sys.argv[2] == 'resume')\n")
+    hook = f"hook:{PYTHON} {hook_file}"
     tell = ["signal:pause=USR1", f"{hook} {heard} {{type}}"]
     steered = Steered(workers.start(PYTHON, "-c", program, tell=tell, **READY), exchange, redis_server.url)
     steered.worker.says("| up")
@@ -184,7 +185,7 @@ def test_stop_overtakes_what_waits(listening: Steered) -> None:
 
 def test_a_command_that_nobody_took_in_time_expires_by_redis_clock(bare: Steered) -> None:
     """Its own timestamp, written by a clock that is wrong by ten minutes, decides nothing."""
-    fields = {"type": "stop", "payload": "{}", "issuedBy": "x"}
+    fields: dict[Any, Any] = {"type": "stop", "payload": "{}", "issuedBy": "x"}
     key = f"{{commands:{bare.instance_id}}}"
     fresh, old = uuid4(), uuid4()
     now = int(time.time() * 1000)
@@ -216,7 +217,7 @@ def test_nothing_runs_twice_when_the_instance_is_killed_after_it_acknowledged(
 ) -> None:
     counted = workers.folder / "counted"
     hook = f'hook:{PYTHON} -c \'import sys, time; open(sys.argv[1], "a").write("x"); time.sleep(6)\' {counted}'
-    options = {"tell": [hook], **READY}
+    options: dict[str, Any] = {"tell": [hook], **READY}
     steered = Steered(workers.start(PYTHON, "-c", LISTENER, **options), exchange, redis_server.url)
     correlation = steered.commander.send("pause")
     eventually(counted.exists)
@@ -242,7 +243,7 @@ def test_a_handover_is_a_command_too(workers: Workers, exchange: Exchange, redis
     owner = Steered(workers.start(), exchange, redis_server.url)
     workers.start(standby=True, hostname="host-b")
     eventually(lambda: exchange.client.hlen(f"{{{exchange.key}}}:standbys") == 1)
-    standby = exchange.client.hkeys(f"{{{exchange.key}}}:standbys")[0].decode()
+    standby = next(str(key, "ascii") for key in dict(exchange.client.hgetall(f"{{{exchange.key}}}:standbys")))  # type: ignore[arg-type]
     assert owner.tell("handover", to="nobody") == ("failed", "nobody is no standby that is alive")
     assert owner.tell("handover", to=standby)[0] == "succeeded"
     exchange.becomes(lambda status: status["instanceId"] == standby)

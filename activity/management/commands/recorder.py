@@ -10,7 +10,7 @@ from django.db import connections
 from activity.recorder.archive import Archive
 from activity.recorder.database import limit_waiting
 from activity.recorder.exits import ExitCode
-from activity.recorder.jobs import send_notifications, watch_deaths
+from activity.recorder.jobs import send_notifications, settle_commands, watch_deaths
 from activity.recorder.service import Job, serve
 from activity.schema.drift import require_current_schema
 from perseus_admin.config import settings
@@ -37,6 +37,7 @@ class Command(BaseCommand):
             environment = settings()
             deaths = functools.partial(watch_deaths, environment.redis, hostname=environment.hostname)
             jobs += [Job("deaths", deaths), Job("notifications", send_notifications)]
+            jobs += [Job("commands", functools.partial(settle_commands, environment.redis))]
         code = asyncio.run(serve(jobs))
         if archive.behind:
             raise CommandError(f"Not caught up: {archive.behind}", returncode=int(ExitCode.BEHIND))

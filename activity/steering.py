@@ -1,0 +1,203 @@
+"""Commands and claims: who may, to whom exactly, written down with its audit event, then sent.
+
+The row and its event are one transaction; after it the command is appended to the instance's stream, once. When Redis
+refuses, the row says so, and 30 s later that it expired: nothing is sent behind anybody's back.
+"""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import transaction
+from django.utils import timezone
+
+from activity.access import Verb, can
+from activity.audit import Action, origin, record
+from activity.models import Command, Exchange, User
+from activity.store.client import StoreUnavailable, SyncClient
+from activity.store.commands import QueueFull, send_command
+from activity.store.history import read_raw_statuses
+from activity.store.ownership import identify
+from activity.text import cut, visible
+from activity.wire.commands import CommandType
+from activity.wire.status import ReadStatus
+
+#: What each command needs beside the right to view.
+VERBS: Final[dict[CommandType, Verb]] = {
+    kind: "claim" if kind in (CommandType.CLAIM, CommandType.RELEASE) else "command" for kind in CommandType
+}
+#: Characters of a reason.
+REASON_CHARS: Final = 2000
+
+
+class Refused(Exception):
+    """It was not sent, and nothing was written down. The message is the user's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds an exchange now, as a form shows it. `token` tells whether it is still the same."""
+
+    status: ReadStatus
+    instance_id: str
+    token: str
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """The parts that a form shows and compares, by name."""
+        status = self.status
+        return {
+            "host": visible(status.hostname),
+            "ip": visible(status.ipAddress or "not detected"),
+            "admin": visible(status.adminEmail or "nobody"),
+            "state": status.connectionState.value,
+            "epoch": "none" if status.epoch is None else str(status.epoch),
+            "instance": visible(status.instanceId or "an older writer"),
+            "registered": visible(status.registeredAt or "unknown"),
+        }
+
+    @property
+    def claimed_by(self) -> str:
+        """The e-mail of who answers for it; empty: nobody."""
+        return (self.status.adminEmail or "").lower()
+
+
+def holder_of(client: SyncClient, exchange: Exchange) -> Holder | None:
+    """Who holds the exchange now, None where nobody does. Raises StoreUnavailable, Refused for what nobody reads."""
+    [raw] = read_raw_statuses(client, [exchange.pk])
+    reading = raw.reading
+    if reading is None:
+        return None
+    if reading.status is None:
+        raise Refused(f"The instance's status cannot be read, so nothing can be sent to it: {reading.problem}")
+    return Holder(reading.status, reading.status.instanceId or "", identify(client, exchange.pk, reading.raw))
+
+
+def require(user: User, exchange: Exchange, kind: CommandType, holder: Holder | None) -> Holder:
+    """That the user may send it now, and to whom. Raises Refused."""
+    if not can(user, exchange, VERBS[kind]):
+        raise Refused(f"You may not {kind} on {exchange.name}: it needs the right to {VERBS[kind]}.")
+    if holder is None:
+        raise Refused(f"No instance holds {exchange.name} now, so there is nobody to tell.")
+    if not holder.instance_id:
+        raise Refused("An older writer holds the exchange: it knows no commands.")
+    if kind == CommandType.RELEASE and holder.claimed_by != user.email and not can(user, exchange, "takeover"):
+        raise Refused(f"{holder.shown['admin']} answers for it, not you.")
+    if kind == CommandType.CLAIM and holder.claimed_by not in ("", user.email) and not can(user, exchange, "takeover"):
+        raise Refused(f"{holder.shown['admin']} answers for it. Taking it over needs the right to take over.")
+    return holder
+
+
+_ACTIONS: Final = {CommandType.CLAIM: Action.CLAIMED, CommandType.RELEASE: Action.RELEASED}
+
+
+def send(
+    client: SyncClient,
+    user: User,
+    exchange: Exchange,
+    kind: CommandType,
+    holder: Holder,
+    *,
+    payload: Mapping[str, Any] | None = None,
+    reason: str = "",
+    correlation_id: uuid.UUID | None = None,
+) -> Command:
+    """Write it down, then send it. One that was written down already is returned as it is. Raises Refused."""
+    require(user, exchange, kind, holder)
+    return _write_and_send(
+        *(client, user, exchange, kind, dict(payload or {}), cut(reason.strip(), REASON_CHARS)[0]),
+        *(correlation_id or uuid.uuid4(), holder.instance_id, holder.status.hostname),
+        epoch=str(holder.status.epoch or ""),
+        taken_over=kind == CommandType.CLAIM and holder.claimed_by not in ("", user.email),
+        before=holder.shown,
+    )
+
+
+def assign(
+    client: SyncClient,
+    user: User,
+    exchange: Exchange,
+    instance_id: str,
+    host: str,
+    *,
+    payload: Mapping[str, Any],
+    correlation_id: uuid.UUID,
+) -> Command:
+    """Give an idle instance an exchange. Raises Refused where the user may not, or somebody holds it."""
+    if not can(user, exchange, "command"):
+        raise Refused(f"You may not start an instance on {exchange.name}: it needs the right to command.")
+    if holder_of(client, exchange) is not None:
+        raise Refused(f"{exchange.name} has an instance already.")
+    return _write_and_send(
+        *(client, user, exchange, CommandType.START, dict(payload), "", correlation_id, instance_id, host),
+        epoch="",
+        action=Action.ASSIGNED,
+    )
+
+
+def _write_and_send(
+    client: SyncClient,
+    user: User,
+    exchange: Exchange,
+    kind: CommandType,
+    payload: dict[str, Any],
+    reason: str,
+    correlation_id: uuid.UUID,
+    instance_id: str,
+    host: str,
+    *,
+    epoch: str,
+    taken_over: bool = False,
+    before: Mapping[str, str] | None = None,
+    action: Action | None = None,
+) -> Command:
+    known = Command.objects.filter(correlation_id=correlation_id, user=user, exchange=exchange).first()
+    if known is not None:
+        return known
+    with transaction.atomic():
+        command = Command.objects.create(
+            correlation_id=correlation_id,
+            exchange=exchange,
+            instance_id=instance_id[:200],
+            host=host[:255],
+            epoch=epoch[:20],
+            type=kind.value,
+            payload=payload,
+            reason=reason,
+            user=user,
+            issued_by=user.email,
+            ip=origin().ip[:45],
+            requested_at=timezone.now(),
+        )
+        record(
+            action or (Action.TAKEN_OVER if taken_over else _ACTIONS.get(kind, Action.COMMANDED)),
+            f"{kind.value} to instance {instance_id}",
+            exchange=exchange,
+            actor=user,
+            before=before,
+            after=payload,
+            reason=reason,
+            host=host,
+            correlation_id=correlation_id,
+        )
+    _deliver(client, command, payload)
+    return command
+
+
+def _deliver(client: SyncClient, command: Command, payload: dict[str, Any]) -> None:
+    change: dict[str, Any]
+    try:
+        send_command(
+            *(client, command.instance_id, command.correlation_id, command.type),
+            *(json.dumps(payload), command.issued_by),
+        )
+        change = {"state": Command.State.DELIVERED, "delivered_at": timezone.now()}
+    except QueueFull as error:
+        change = {"state": Command.State.FAILED, "ended_at": timezone.now(), "text": f"not sent: {error}"}
+    except StoreUnavailable as error:
+        # Perhaps it arrived and only the answer was lost: `settling` finds out, and closes it otherwise.
+        change = {"problem": f"{error}. Whether it was sent is found out as soon as Redis answers."}
+    Command.objects.filter(pk=command.pk, state=Command.State.REQUESTED).update(**change)
+    command.refresh_from_db()
