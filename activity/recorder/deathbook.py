@@ -8,7 +8,7 @@ from typing import Final
 from activity.recorder.notices import Death, reset_fields
 from activity.store.client import AsyncClient
 from activity.store.once import append_once
-from activity.store.watch import Server, agree_on_reset, find_event, read_agreed_reset
+from activity.store.watch import Server, agree_on_reset, find_event, note_reset_told, read_agreed_reset
 from activity.wire.entries import EntryId
 
 log = logging.getLogger(__name__)
@@ -60,10 +60,12 @@ class DeathBook:
             return
         notice = json.loads(agreed)
         event_id = str(notice["eventId"])
-        if event_id == self._reset_told:
+        if event_id == self._reset_told or notice.get("told"):
             return
         found, last = await find_event(self._client, notice["exchange"], event_id, EntryId.parse(notice["after"]))
         if found is None:
             log.warning("%s", notice["fields"]["error"])
             await append_once(self._client, notice["exchange"], notice["fields"], event_id=event_id, after=last)
+        # Told to those who come later as well: they need not look for a notice that may have been trimmed meanwhile.
+        await note_reset_told(self._client, server.run_id, json.dumps({**notice, "told": True}).encode())
         self._reset_told = event_id

@@ -156,6 +156,8 @@ class DeathWatch:
         until = now + self._options.reset_wait
         if self._wait is not None:  # the reason that weighs more stays, the wait begins anew
             certain, cause = (True, cause) if certain else (self._wait.certain, self._wait.cause)
+            if cause != self._wait.cause:
+                log.info("no death is declared for another %g s: %s", self._options.reset_wait, cause)
             self._wait.cause, self._wait.certain, self._wait.until = cause, certain, until
             return
         self._wait = _Wait(cause, certain, server.now_ms, until)
@@ -329,6 +331,7 @@ class DeathWatch:
                     await Ownership(self._client, exchange_id).mark_lost_logged(dead.epoch)
         self._judged = {(i, self._epoch_of(i, sights[i])) for i in missing}
         self._wait = None
+        log.info("deaths are declared again")
 
 
 def _interval(payload: bytes) -> int:

@@ -3,8 +3,6 @@
 import asyncio
 import json
 import re
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -26,7 +24,6 @@ from tests.recorder.watching import (
     written,
 )
 from tests.servers import RedisServer
-from tests.web import ROOT
 
 
 @pytest.fixture
@@ -68,34 +65,6 @@ async def test_sixteen_racing_watchers_write_one_notice(redis_server: RedisServe
         for _ in range(3):
             await asyncio.gather(*(watch.look() for watch in watchers))
     assert [len(entries(redis_server, name)) for name in ("binance", "kraken")] == [1, 1]
-
-
-@pytest.mark.parametrize(
-    "step",
-    [
-        "looking for an earlier notice",
-        "appending",
-        "hearing that it is appended",
-        "noting that it is appended",
-    ],
-)
-async def test_a_watcher_killed_between_two_steps_leaves_neither_none_nor_two(
-    redis_server: RedisServer, owners: Owners, step: str
-) -> None:
-    await owners.start(3)
-    dying = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "tests.recorder.dying_watcher", redis_server.url, step, "0"],
-        cwd=ROOT,
-        timeout=60,
-        capture_output=True,
-    )
-    assert dying.returncode == -9, dying.stderr
-    assert await owners.state(3) == "lost_pending"
-    async with clients(redis_server.url, 2) as (one, other):
-        await asyncio.gather(watcher(one).look(), watcher(other).look())
-    assert len(entries(redis_server, "kraken")) == 1
-    assert await owners.state(3) == "lost_logged"
 
 
 async def test_who_beats_is_never_declared_dead(redis_server: RedisServer, owners: Owners) -> None:
