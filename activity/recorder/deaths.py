@@ -3,7 +3,8 @@
 What counts as a death, in this order:
 
 * its lease ran out while the ownership hash says held: *declare lost*, which one watcher wins;
-* a successor claimed before a watcher saw it: the hash keeps such deaths (``lost:<epoch>``);
+* a successor claimed before a watcher saw it: the hash keeps such deaths (``lost:<epoch>``), and of those beyond the
+  hundredth the number, which is written down as one entry;
 * an older writer, or an owner whose hash was lost with Redis' data: this watcher saw it alive, and its key ran out
   (a key that goes before its time was deleted, which is how older writers sign off);
 * the key is there but has not changed for 60 s by this watcher's clock: nobody writes it any more.
@@ -223,6 +224,8 @@ class DeathWatch:
                 interval = _interval(dead.payload)
                 if server.now_ms - dead.noticed_ms >= self._settle_ms(interval):
                     await self._write_unreported(sight.record.exchange_id, dead)
+            if sight.record.lost_uncounted:
+                await self._book.write_uncounted(sight.record.exchange_id, self._names[sight.record.exchange_id])
 
     def _settled(self, exchange_id: int, sight: Sight, server: Server) -> bool:
         if (exchange_id, sight.record.epoch) in self._judged:

@@ -11,7 +11,7 @@ from activity.recorder.deaths import DeathOptions
 from activity.store.watch import look
 from activity.wire.clock import now_timestamp
 from activity.wire.entries import read_entry
-from activity.wire.keys import status_key, stream_key
+from activity.wire.keys import ownership_key, status_key, stream_key
 from tests.recorder.watching import (
     Clock,
     Owners,
@@ -60,7 +60,7 @@ async def test_sixteen_racing_watchers_write_one_notice(redis_server: RedisServe
     await owners.start(1, 3)
     async with clients(redis_server.url, 16) as many:
         watchers = [watcher(client) for client in many]
-        while not written(redis_server, "lost"):
+        while len(written(redis_server, "lost")) < 2:  # their leases do not end at the same moment
             await asyncio.gather(*(watch.look() for watch in watchers))
         for _ in range(3):
             await asyncio.gather(*(watch.look() for watch in watchers))
@@ -108,6 +108,27 @@ async def test_a_death_that_a_successor_noticed_first_is_written_down_too(
     assert notice["eventId"] == f"lost:3:{dead.epoch}"
     assert (sight.record.unreported, sight.record.state) == ((), "held")
     assert sight.record.epoch == successor.epoch
+
+
+async def test_deaths_beyond_those_that_are_kept_are_one_entry_with_their_number(
+    redis_server: RedisServer, owners: Owners
+) -> None:
+    await owners.start(3, ttl=60)
+    with redis_server.client() as plain:
+        plain.hset(ownership_key(3), "lost_uncounted", 250)
+        async with clients(redis_server.url, 4) as many:
+            watchers = [watcher(client) for client in many]
+            for _ in range(3):
+                await asyncio.gather(*(watch.look() for watch in watchers))
+            (notice,) = entries(redis_server, "kraken")
+            plain.hincrby(ownership_key(3), "lost_uncounted", 1)
+            for _ in range(3):
+                await asyncio.gather(*(watch.look() for watch in watchers))
+        assert not plain.hexists(ownership_key(3), "lost_uncounted")
+        assert not plain.hexists(ownership_key(3), "uncounted_pending")
+    assert (notice["event"], notice["kind"], notice["deaths"]) == ("error", "lost", "250")
+    assert notice["error"].startswith("250 further instances of kraken died while no recorder ran.")
+    assert [entry["deaths"] for entry in entries(redis_server, "kraken")] == ["250", "1"]
 
 
 async def test_a_death_is_settled_for_one_interval_of_its_owner(redis_server: RedisServer, owners: Owners) -> None:
