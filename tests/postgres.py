@@ -54,14 +54,85 @@ def _free_port() -> int:
         return port
 
 
+class PostgresProcess:
+    """The server's processes, on one port."""
+
+    def __init__(self, bindir: Path, folder: Path, account: dict[str, Any], port: int) -> None:
+        settings = {
+            "port": str(port), "listen_addresses": "localhost", "unix_socket_directories": "", "ssl": "on",
+            "ssl_cert_file": f"{folder}/server.pem", "ssl_key_file": f"{folder}/server.key",
+            "fsync": "off", "full_page_writes": "off", "max_connections": "20", "shared_buffers": "16MB",
+        }  # fmt: skip
+        self._command = [str(bindir / "postgres"), "-D", str(folder / "data")]
+        for name, value in settings.items():
+            # `ssl` goes into the file, where `without_tls` can change it: the command line would win over it.
+            if name == "ssl":
+                (folder / "data" / "postgresql.auto.conf").write_text("ssl = on\n")
+            else:
+                self._command += ["-c", f"{name}={value}"]
+        self._folder = folder
+        self._account = account
+        self.port = port
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> bool:
+        """Start, or start again. False where it ended at once, as it does when its port was taken meanwhile."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, cwd=self._folder, stdout=log, stderr=log, preexec_fn=_die_with_parent, **self._account
+            )
+        return _accepts(self._process, self.port)
+
+    def stop(self) -> None:
+        """A fast shutdown: sessions are ended, nothing is waited for."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGINT)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL to all of its processes, as when the machine's memory is short: what was committed stays."""
+        assert self._process is not None
+        sessions = _children_of(self._process.pid)
+        self._process.kill()
+        self._process.wait()
+        for pid in sessions:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        _until(lambda: not any(_is_alive(pid) for pid in sessions), "a session of Postgres outlives SIGKILL")
+
+
+def _children_of(parent: int) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == parent:
+                found.append(int(path.parent.name))
+    return found
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 @dataclass(frozen=True)
 class PostgresServer:
     """One running server. Its certificate is for `localhost` only; its superuser is `postgres`, the app's `perseus`."""
 
     folder: Path
-    port: int
+    process: PostgresProcess
     authority: Path
     stranger: Path
+
+    @property
+    def port(self) -> int:
+        """Where it listens, the same after every start."""
+        return self.process.port
 
     def url(self, database: str, *, host: str = "localhost", parameters: str = "") -> str:
         """The DSN as an operator writes it into DATABASE_URL, for the role `perseus`, which is no superuser."""
@@ -149,8 +220,8 @@ def running_postgres() -> Iterator[PostgresServer]:
              "--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"],
             check=True, stdout=subprocess.DEVNULL, cwd=folder, timeout=START_SECONDS, **account,
         )  # fmt: skip
-        with _serving(bindir, folder, account) as port:
-            server = PostgresServer(folder, port, folder / "authority.pem", folder / "stranger.pem")
+        with _serving(bindir, folder, account) as process:
+            server = PostgresServer(folder, process, folder / "authority.pem", folder / "stranger.pem")
             with server.connect() as admin:
                 admin.execute(sql.SQL("CREATE ROLE perseus LOGIN PASSWORD {}").format(PASSWORD))
             yield server
@@ -159,36 +230,15 @@ def running_postgres() -> Iterator[PostgresServer]:
 
 
 @contextlib.contextmanager
-def _serving(bindir: Path, folder: Path, account: dict[str, Any]) -> Iterator[int]:
+def _serving(bindir: Path, folder: Path, account: dict[str, Any]) -> Iterator[PostgresProcess]:
     for _attempt in range(5):
-        port = _free_port()
-        settings = {
-            "port": str(port), "listen_addresses": "localhost", "unix_socket_directories": "", "ssl": "on",
-            "ssl_cert_file": f"{folder}/server.pem", "ssl_key_file": f"{folder}/server.key",
-            "fsync": "off", "full_page_writes": "off", "max_connections": "20", "shared_buffers": "16MB",
-        }  # fmt: skip
-        command = [str(bindir / "postgres"), "-D", str(folder / "data")]
-        for name, value in settings.items():
-            # `ssl` goes into the file, where `without_tls` can change it: the command line would win over it.
-            if name == "ssl":
-                (folder / "data" / "postgresql.auto.conf").write_text("ssl = on\n")
-            else:
-                command += ["-c", f"{name}={value}"]
-        with (folder / "log").open("ab") as log:
-            process = subprocess.Popen(
-                command, cwd=folder, stdout=log, stderr=log, preexec_fn=_die_with_parent, **account
-            )
+        process = PostgresProcess(bindir, folder, account, _free_port())
         try:
-            if _accepts(process, port):
-                yield port
+            if process.start():
+                yield process
                 return
         finally:
-            process.send_signal(signal.SIGINT)  # fast shutdown: sessions are ended, nothing is waited for
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.stop()
     raise RuntimeError(f"Postgres did not start:\n{(folder / 'log').read_text(errors='replace')[-2000:]}")
 
 

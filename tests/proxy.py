@@ -1,4 +1,4 @@
-"""A small TCP proxy for tests: loses replies, swallows everything, resets. In front of a real Redis."""
+"""A small TCP proxy for tests: loses replies, swallows everything, resets, fails over. In front of a real Redis."""
 
 import contextlib
 import socket
@@ -24,6 +24,11 @@ class Proxy:
         self._losses = 0
         self._open = threading.Event()
         self._open.set()
+        self._held_marker = b""
+        self._holds = 0
+        self._let_go = threading.Event()
+        #: Requests that were held so far.
+        self.held = 0
         #: Replies that were lost so far.
         self.lost = 0
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
@@ -33,6 +38,24 @@ class Proxy:
         """Forward the next `times` requests that contain `marker`, then reset instead of answering."""
         with self._lock:
             self._marker, self._losses = marker, times
+
+    def hold_requests(self, marker: bytes, times: int) -> None:
+        """Keep the next `times` requests that contain `marker`, on open connections, until `let_go`."""
+        with self._lock:
+            self._held_marker, self._holds = marker, times
+            self._let_go.clear()
+
+    def let_go(self) -> None:
+        """What was held arrives late."""
+        self._let_go.set()
+
+    def fail_over(self, upstream: Path) -> None:
+        """End all connections; new ones reach another server."""
+        with self._lock:
+            self._upstream = upstream
+            pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            _reset(*pair)
 
     def black_hole(self) -> None:
         """From now on nothing passes in either direction; connections stay open."""
@@ -45,6 +68,7 @@ class Proxy:
     def close(self) -> None:
         """End all connections."""
         self._open.set()
+        self._let_go.set()
         self._listener.close()
         with self._lock:
             pairs = list(self._pairs)
@@ -77,6 +101,11 @@ class Proxy:
                     if self._losses and self._marker in data:
                         self._losses -= 1
                         doomed.set()
+                    is_held = bool(self._holds and self._held_marker in data)
+                    self._holds -= is_held
+                if is_held:
+                    self.held += 1
+                    self._let_go.wait()
                 server.sendall(data)
         _reset(client, server)
 

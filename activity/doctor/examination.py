@@ -12,8 +12,10 @@ from django.utils import timezone
 from activity.doctor.lines import Line, error, ok, warning
 from activity.models import ArchiveCursor, ArchiveGap, Delivery, Exchange, NotificationChannel
 from activity.schema.drift import CannotCompare, describe, find_drift, remedy
+from activity.store.answers import OwnershipRecord
 from activity.store.client import OLDEST_REDIS, StoreUnavailable, SyncClient, name_of, sync_client
 from activity.store.health import RedisHealth, read_redis_health, read_stream_health
+from activity.store.ownership import read_ownership_now
 from activity.store.stream import START
 from activity.wire.entries import RETENTION_DAYS, EntryId
 
@@ -189,10 +191,11 @@ def _exchanges(client: SyncClient, hidden: Collection[int]) -> Iterator[Line]:
         return
     try:
         streams = read_stream_health(client, [(one.name, cursors.get(one.pk, START)) for one in exchanges])
+        records = read_ownership_now(client, [one.pk for one in exchanges])
     except StoreUnavailable:
         return  # said by Redis' own lines
     now = time.time()
-    for exchange, stream in zip(exchanges, streams, strict=True):
+    for exchange, stream, record in zip(exchanges, streams, records, strict=True):
         if not stream.length:
             yield ok(f"Stream of {exchange.name}", "empty")
         else:
@@ -200,6 +203,7 @@ def _exchanges(client: SyncClient, hidden: Collection[int]) -> Iterator[Line]:
             oldest = f"the oldest {_moment(stream.oldest)} ({age}; kept for {RETENTION_DAYS} days)"
             yield ok(f"Stream of {exchange.name}", f"{stream.length:,} entries, {oldest}")
         yield _recorder(exchange, cursors.get(exchange.pk), stream.behind, now)
+        yield from _deaths(exchange, record, now)
         if number := gaps.get(exchange.pk):
             yield warning(
                 f"Archive of {exchange.name}",
@@ -221,6 +225,25 @@ def _recorder(exchange: Exchange, cursor: EntryId | None, behind: EntryId | None
     return error(
         name, found, "Start `manage.py recorder` (`up` runs it by itself), or look into its log for what is away."
     )
+
+
+def _deaths(exchange: Exchange, record: OwnershipRecord, now: float) -> Iterator[Line]:
+    """What Redis still keeps of deaths for a recorder to write down."""
+    name = f"Deaths of {exchange.name}"
+    if record.lost_uncounted:
+        yield error(
+            name,
+            f"{len(record.unreported)} wait to be written down, and of {record.lost_uncounted} more only the number is "
+            "left: nobody will know who they were",
+            "Start `manage.py recorder` (`up` runs it by itself): it writes down what is left, and the number of the "
+            "others as one entry. Keep it running.",
+        )
+    elif record.unreported and (late := now - record.unreported[0].noticed_ms / 1000) > LAG_SECONDS:
+        yield error(
+            name,
+            f"{len(record.unreported)} wait to be written down, the oldest for {_days(late)}",
+            "Start `manage.py recorder` (`up` runs it by itself), or look into its log for what is away.",
+        )
 
 
 def _moment(entry_id: EntryId) -> str:

@@ -72,9 +72,9 @@ class Archive:
             except DatabaseAway as error:
                 if self._once:
                     raise Behind(f"the database is away: {error}") from error
-                tools.outages.away("the database", error)
+                tools.outages.away("the database", error, to="the list of exchanges")
                 await asyncio.sleep(pause)
                 pause = longer(pause)
             else:
-                tools.outages.back("the database")
+                tools.outages.back("the database", to="the list of exchanges")
                 return exchanges

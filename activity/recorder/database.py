@@ -8,6 +8,8 @@ import asyncio
 import logging
 import queue
 import threading
+import time
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, ParamSpec, TypeVar
@@ -27,6 +29,10 @@ SILENCE_MILLISECONDS: Final = 15_000
 END_SECONDS: Final = 2.0
 
 
+#: Seconds after trouble with SQLite in which no connection of this process outlives its use. Two tries are less apart.
+TROUBLE_SECONDS: Final = 30.0
+
+
 class DatabaseAway(Exception):
     """The database cannot be reached, or cannot write now. Nothing of the work was done, or all of it."""
 
@@ -42,6 +48,26 @@ def limit_waiting(alias: str = "default") -> None:
             "keepalives_interval": 5,
             "keepalives_count": 2,
         }
+
+
+class _Trouble:
+    """When SQLite last failed anybody in this process.
+
+    What SQLite keeps beside the file is shared by all connections of a process, and stays what it was when the first of
+    them was opened: while one that could only read stays open, no new one can write, though it might by now.
+    """
+
+    def __init__(self) -> None:
+        self._until = 0.0
+
+    def begin(self) -> None:
+        self._until = time.monotonic() + TROUBLE_SECONDS
+
+    def lasts(self) -> bool:
+        return time.monotonic() < self._until and connections["default"].vendor == "sqlite"
+
+
+_trouble: Final = _Trouble()
 
 
 class DatabaseThread:
@@ -75,10 +101,14 @@ class DatabaseThread:
             try:
                 result = function(*args, **kwargs)
             except (OperationalError, InterfaceError) as trouble:
+                _trouble.begin()
+                _let_go_of(trouble)
                 _drop_connections()
                 error = DatabaseAway(str(trouble).strip().partition("\n")[0] or type(trouble).__name__)
             except BaseException as trouble:  # handed to the caller, whatever it is
                 error = trouble
+            if _trouble.lasts():
+                _drop_connections()
             with suppress(RuntimeError):  # the loop has ended: nobody waits any more
                 loop.call_soon_threadsafe(give, result, error)
 
@@ -98,6 +128,13 @@ class DatabaseThread:
         while (work := self._work.get()) is not None:
             work()
         _drop_connections()
+
+
+def _let_go_of(error: BaseException | None) -> None:
+    """Free the cursors that an error's frames still hold: SQLite keeps a connection open while it has statements."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _drop_connections() -> None:

@@ -5,10 +5,11 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from activity.recorder.notices import Death, reset_fields
+from activity.recorder.notices import Death, event_of_uncounted, reset_fields, uncounted_fields
 from activity.store.client import AsyncClient
 from activity.store.once import append_once
-from activity.store.watch import Server, agree_on_reset, find_event, read_agreed_reset
+from activity.store.ownership import Ownership
+from activity.store.watch import Server, agree_on_reset, find_event, note_reset_told, read_agreed_reset
 from activity.wire.entries import EntryId
 
 log = logging.getLogger(__name__)
@@ -36,6 +37,21 @@ class DeathBook:
             log.warning("%s: %s", death.exchange_name, fields["error"])
             await append_once(self._client, death.exchange_name, fields, event_id=death.event_id, after=last)
 
+    async def write_uncounted(self, exchange_id: int, name: str) -> None:
+        """Append one notice about the deaths that were only counted, if there are any."""
+        ownership = Ownership(self._client, exchange_id)
+        counted = await ownership.declare_uncounted()
+        if counted is None:
+            return
+        event_id = event_of_uncounted(exchange_id, counted.taken_ms)
+        after = EntryId(max(0, counted.taken_ms - _MARGIN_MILLISECONDS), 0)
+        found, last = await find_event(self._client, name, event_id, after)
+        if found is None:
+            fields = uncounted_fields(exchange_id, name, self._host, counted.number)
+            log.warning("%s: %s", name, fields["error"])
+            await append_once(self._client, name, fields, event_id=event_id, after=last)
+        await ownership.mark_uncounted_told(counted.taken_ms)
+
     async def report_reset(
         self, cause: str, back: Sequence[tuple[str, int]], gone: Sequence[tuple[str, int]], server: Server
     ) -> None:
@@ -60,10 +76,12 @@ class DeathBook:
             return
         notice = json.loads(agreed)
         event_id = str(notice["eventId"])
-        if event_id == self._reset_told:
+        if event_id == self._reset_told or notice.get("told"):
             return
         found, last = await find_event(self._client, notice["exchange"], event_id, EntryId.parse(notice["after"]))
         if found is None:
             log.warning("%s", notice["fields"]["error"])
             await append_once(self._client, notice["exchange"], notice["fields"], event_id=event_id, after=last)
+        # Told to those who come later as well: they need not look for a notice that may have been trimmed meanwhile.
+        await note_reset_told(self._client, server.run_id, json.dumps({**notice, "told": True}).encode())
         self._reset_told = event_id

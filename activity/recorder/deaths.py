@@ -3,7 +3,8 @@
 What counts as a death, in this order:
 
 * its lease ran out while the ownership hash says held: *declare lost*, which one watcher wins;
-* a successor claimed before a watcher saw it: the hash keeps such deaths (``lost:<epoch>``);
+* a successor claimed before a watcher saw it: the hash keeps such deaths (``lost:<epoch>``), and of those beyond the
+  hundredth the number, which is written down as one entry;
 * an older writer, or an owner whose hash was lost with Redis' data: this watcher saw it alive, and its key ran out
   (a key that goes before its time was deleted, which is how older writers sign off);
 * the key is there but has not changed for 60 s by this watcher's clock: nobody writes it any more.
@@ -156,6 +157,8 @@ class DeathWatch:
         until = now + self._options.reset_wait
         if self._wait is not None:  # the reason that weighs more stays, the wait begins anew
             certain, cause = (True, cause) if certain else (self._wait.certain, self._wait.cause)
+            if cause != self._wait.cause:
+                log.info("no death is declared for another %g s: %s", self._options.reset_wait, cause)
             self._wait.cause, self._wait.certain, self._wait.until = cause, certain, until
             return
         self._wait = _Wait(cause, certain, server.now_ms, until)
@@ -221,6 +224,8 @@ class DeathWatch:
                 interval = _interval(dead.payload)
                 if server.now_ms - dead.noticed_ms >= self._settle_ms(interval):
                     await self._write_unreported(sight.record.exchange_id, dead)
+            if sight.record.lost_uncounted:
+                await self._book.write_uncounted(sight.record.exchange_id, self._names[sight.record.exchange_id])
 
     def _settled(self, exchange_id: int, sight: Sight, server: Server) -> bool:
         if (exchange_id, sight.record.epoch) in self._judged:
@@ -329,6 +334,7 @@ class DeathWatch:
                     await Ownership(self._client, exchange_id).mark_lost_logged(dead.epoch)
         self._judged = {(i, self._epoch_of(i, sights[i])) for i in missing}
         self._wait = None
+        log.info("deaths are declared again")
 
 
 def _interval(payload: bytes) -> int:

@@ -76,6 +76,7 @@ class Follower:
         try:
             await self._follow()
         finally:
+            self._tools.outages.gone(self._name)
             await self._forget_ahead()
             await self._client.aclose()
 
@@ -101,23 +102,23 @@ class Follower:
     def _away(self, what: str, error: Exception) -> None:
         if self._tools.once:
             raise Behind(f"{what} is away: {error}") from error
-        self._tools.outages.away(what, error)
+        self._tools.outages.away(what, error, to=self._name)
 
     async def _turn(self) -> bool:
         """One batch, or one wait for entries. True when there is nothing more to do."""
         tools = self._tools
         if self._kept is None:
             self._kept = self._position = await tools.database.run(load_cursor, self._id)
-            tools.outages.back("the database")
         ahead, self._ahead = self._ahead, None
         reading = await (ahead or self._read(self._position))
-        tools.outages.back("Redis")
+        tools.outages.back("Redis", to=self._name)
         self._fit_count(reading.entries)
         tools.step("read")
         if self._target is None:
             self._target = reading.newest
         batch, position = self._batch(reading, self._kept)
         if batch is None:
+            tools.outages.back("the database", to=self._name)
             if tools.once:
                 return True
             await wait_beyond(self._client, self._name, self._position)
@@ -125,7 +126,8 @@ class Follower:
         if batch.entries and reading.newest > position:
             self._ahead = asyncio.create_task(self._read(position), name=f"archive of {self._name}: reading ahead")
         outcome = await tools.database.run(store, self._id, batch, tools.step)
-        tools.outages.back("the database")
+        # Only now: a database on a full disk could be read all the time.
+        tools.outages.back("the database", to=self._name)
         if outcome != "stored":
             await self._forget_ahead()
             self._kept = None

@@ -40,9 +40,9 @@ class KnownExchanges:
             self._asked_at = now
             try:
                 self._known = await self._database.run(_active_exchanges)
-                self._outages.back("the database")
+                self._outages.back("the database", to="deaths")
             except DatabaseAway as error:
-                self._outages.away("the database", error)
+                self._outages.away("the database", error, to="deaths")
         return self._known
 
 

@@ -78,6 +78,30 @@ class Death:
         }
 
 
+def event_of_uncounted(exchange_id: int, taken_ms: int) -> str:
+    """The eventId of deaths that were only counted."""
+    return f"lost_uncounted:{exchange_id}:{taken_ms}"
+
+
+def uncounted_fields(exchange_id: int, exchange_name: str, host: str, number: int) -> Mapping[str, str]:
+    """The one entry about deaths of which only the number is known. ``deaths`` is an addition."""
+    who, they = ("1 further instance", "it was") if number == 1 else (f"{number} further instances", "they were")
+    text = f"{who} of {exchange_name} died while no recorder ran. Of so many only the number was kept: {they} not"
+    text += " written down one by one. Keep a recorder running (manage.py recorder)."
+    return {
+        "event": "error",
+        "timestamp": now_timestamp(),
+        "error": text,
+        "exchangeId": str(exchange_id),
+        "exchangeName": exchange_name,
+        "hostname": host,
+        "ip": "",
+        "state": "",
+        "kind": "lost",
+        "deaths": str(number),
+    }
+
+
 def reset_fields(
     exchange_id: int, exchange_name: str, host: str, cause: str, back: Sequence[str], gone: Sequence[str]
 ) -> Mapping[str, str]:

@@ -74,12 +74,12 @@ class Notifier:
                     is_leading = await self._database.run(self._outbox.lead)
                     if is_leading:
                         self._start(await self._database.run(self._outbox.channels))
-                    self._outages.back("the database")
+                    self._outages.back("the database", to="notifications")
                     if is_leading != leading:
                         leading = is_leading
                         log.info("notifications are sent by this recorder" if leading else _ANOTHER)
                 except DatabaseAway as error:
-                    self._outages.away("the database", error)
+                    self._outages.away("the database", error, to="notifications")
                 await asyncio.sleep(PERIOD_SECONDS if leading else STAND_BY_SECONDS)
         finally:
             await self._end()
@@ -101,6 +101,8 @@ class Notifier:
                 del self._tasks[key]
                 if not task.cancelled() and (error := task.exception()):
                     raise error  # a mistake of ours: the recorder ends loudly
+        for key in self._services.keys() - {channel.pk for channel in channels}:
+            self._outages.gone(f"channel {key}")  # nothing is to be told there any more
         for channel in channels:
             if channel.pk not in self._tasks:
                 self._tasks[channel.pk] = asyncio.create_task(self._tell(channel), name=f"tell {channel.name}")
@@ -118,10 +120,11 @@ class Notifier:
                 async with self._locks.setdefault(remote, asyncio.Lock()):
                     await self._turn_of(remote)
                     work = await self._database.run(self._outbox.next_message, channel.pk, room)
+                    self._outages.back("the database", to=f"channel {channel.pk}")
                     if work is None or not await self._send(channel, service, remote, work):
                         return
         except DatabaseAway as error:
-            self._outages.away("the database", error)
+            self._outages.away("the database", error, to=f"channel {channel.pk}")
 
     async def _turn_of(self, remote: str) -> None:
         while (left := self._pacer.left(remote)) > 0:  # noqa: ASYNC110 - a remote's answer may have made it longer

@@ -1,4 +1,4 @@
-"""What is away, said once when it goes and once when it is back, however many readers notice."""
+"""What is away, said once when it goes and once when it is back for everybody, however many notice."""
 
 import logging
 from typing import Final
@@ -11,21 +11,31 @@ LONGEST_PAUSE: Final = 10.0
 
 
 class Outages:
-    """Keeps what is away at present, by name."""
+    """Keeps what is away at present, by name, and for whom: a full disk can still be read."""
 
     def __init__(self) -> None:
-        self._away: dict[str, str] = {}
+        #: By what is away: those who miss it. As many as there are exchanges and channels.
+        self._missed: dict[str, set[str]] = {}
 
-    def away(self, what: str, why: object) -> None:
-        """It cannot be used now. Said when that is news."""
-        if what not in self._away:
+    def away(self, what: str, why: object, *, to: str) -> None:
+        """It does not serve `to` now. Said when that is news."""
+        missing = self._missed.setdefault(what, set())
+        if not missing:
             log.warning("%s is away, trying again until it is back; nothing is lost meanwhile: %s", what, why)
-        self._away[what] = str(why)
+        missing.add(to)
 
-    def back(self, what: str) -> None:
-        """It answers."""
-        if self._away.pop(what, None) is not None:
-            log.warning("%s is back", what)
+    def back(self, what: str, *, to: str) -> None:
+        """It has done what `to` wanted of it."""
+        missing = self._missed.get(what, set())
+        if to in missing:
+            missing.remove(to)
+            if not missing:
+                log.warning("%s is back", what)
+
+    def gone(self, who: str) -> None:
+        """Somebody no longer wants anything."""
+        for what in self._missed:
+            self.back(what, to=who)
 
 
 def longer(pause: float) -> float:

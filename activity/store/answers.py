@@ -151,12 +151,21 @@ class Unreported:
 
 
 @dataclass(frozen=True, slots=True)
+class Uncounted:
+    """Deaths of which only the number is known; `taken_ms` is when it was taken, milliseconds since 1970."""
+
+    number: int
+    taken_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class OwnershipRecord:
     """The ownership hash of one exchange; `epoch` 0 and empty texts where there never was an owner.
 
     `beat_ms` (last heartbeat) and `until_ms` (when the key then runs out) are milliseconds since 1970 by Redis' clock,
     0 where unknown. `delay_until_ms` is not 0 after a takeover: before it the predecessor may still be at work.
-    `unreported` are deaths that still have to be written down, oldest first.
+    `unreported` are deaths that still have to be written down, oldest first; `lost_uncounted` is the number of further
+    ones, of which nothing else was kept.
     """
 
     exchange_id: int
@@ -170,6 +179,7 @@ class OwnershipRecord:
     payload: bytes = b""
     hand_to: str = ""
     unreported: tuple[Unreported, ...] = field(default=())
+    lost_uncounted: int = 0
 
 
 def _number(value: bytes | None) -> int:
@@ -202,6 +212,8 @@ def read_record(exchange_id: int, found: dict[bytes, bytes]) -> OwnershipRecord:
         payload=found.get(b"payload", b""),
         hand_to=_text(found.get(b"handover")),
         unreported=tuple(sorted(dead, key=lambda one: one.epoch)),
+        lost_uncounted=_number(found.get(b"lost_uncounted"))
+        + _number(found.get(b"uncounted_pending", b"").partition(b"\n")[0]),
     )
 
 

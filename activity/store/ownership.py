@@ -25,6 +25,7 @@ from activity.store.answers import (
     OwnershipRecord,
     Stolen,
     Taken,
+    Uncounted,
     Unreported,
     Vacant,
     read_guarded,
@@ -52,6 +53,8 @@ _TAKEOVER: Final = script("takeover")
 _IDENTIFY: Final = script("identify")
 _DECLARE_LOST: Final = script("declare_lost")
 _MARK_LOST_LOGGED: Final = script("mark_lost_logged")
+_DECLARE_UNCOUNTED: Final = script("declare_uncounted")
+_MARK_UNCOUNTED_TOLD: Final = script("mark_uncounted_told")
 _REQUEST_HANDOVER: Final = script("request_handover")
 
 
@@ -156,6 +159,18 @@ class Ownership:
         """The death of that epoch is written down. False where it did not wait for that. May be repeated."""
         return bool((await self._eval(_MARK_LOST_LOGGED, epoch))[0] == b"MARKED")
 
+    async def declare_uncounted(self) -> Uncounted | None:
+        """Take the number of deaths that were only counted; None where there are none.
+
+        The same answer for everybody until one has called `mark_uncounted_told`.
+        """
+        reply = await self._eval(_DECLARE_UNCOUNTED)
+        return Uncounted(int(reply[1]), int(reply[2])) if reply[0] == b"UNCOUNTED" else None
+
+    async def mark_uncounted_told(self, taken_ms: int) -> bool:
+        """The number that was taken at that moment is written down. May be repeated."""
+        return bool((await self._eval(_MARK_UNCOUNTED_TOLD, taken_ms))[0] == b"MARKED")
+
     async def request_handover(self, to: str, *, within_ms: int) -> Asked | Vacant | Legacy | NoStandby:
         """Ask the owner to hand the exchange to the standby `to`; it heeds that for `within_ms`."""
         reply = await self._eval(_REQUEST_HANDOVER, to, within_ms, more_keys=(self._standbys,))
@@ -233,6 +248,7 @@ __all__ = [
     "OwnershipRecord",
     "Stolen",
     "Taken",
+    "Uncounted",
     "Unreported",
     "Vacant",
     "identify",

@@ -79,6 +79,12 @@ async def read_agreed_reset(client: AsyncClient, run_id: str) -> bytes | None:
     return bytes(agreed) if agreed is not None else None
 
 
+async def note_reset_told(client: AsyncClient, run_id: str, agreed: bytes) -> None:
+    """Keep with what was agreed on that it is written down, as long as it is kept at all. Raises StoreUnavailable."""
+    with redis_errors():
+        await client.set(reset_key(run_id), agreed, xx=True, keepttl=True)
+
+
 async def find_event(
     client: AsyncClient, exchange_name: str, event_id: str, after: EntryId
 ) -> tuple[EntryId | None, EntryId]:

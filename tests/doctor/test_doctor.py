@@ -15,7 +15,7 @@ from activity.doctor import Level, Line, examine
 from activity.doctor.examination import _skew
 from activity.doctor.socket import examine_socket
 from activity.models import Delivery, Exchange, NotificationChannel
-from activity.wire.keys import stream_key
+from activity.wire.keys import ownership_key, stream_key
 from perseus_admin.config import BASE_DIR
 from tests.postgres import PostgresServer, running_postgres
 from tests.servers import RedisServer, free_port, running_redis
@@ -107,6 +107,24 @@ def test_a_recorder_that_is_up_to_date_is_fine(kraken: Exchange, redis_server: R
 
     ArchiveCursor.objects.create(exchange=kraken, ms=5, seq=0)
     assert named(examine(redis_server.url), "Recorder of kraken").found == "has archived everything"
+
+
+def test_deaths_that_wait_for_a_recorder_are_an_error_with_their_number(
+    kraken: Exchange, redis_server: RedisServer
+) -> None:
+    noticed = int(time.time() * 1000)
+    with redis_server.client() as client:
+        client.hset(ownership_key(3), "lost:5", f"dead\n1\n{noticed}\n{{}}")
+        assert [line for line in examine(redis_server.url) if line.name == "Deaths of kraken"] == []
+        client.hset(ownership_key(3), "lost:5", f"dead\n1\n{noticed - 3_600_000}\n{{}}")
+        line = named(examine(redis_server.url), "Deaths of kraken")
+        assert line.level is Level.ERROR
+        assert line.found == "1 wait to be written down, the oldest for 60 min"
+        client.hset(ownership_key(3), "lost_uncounted", 29)
+        line = named(examine(redis_server.url), "Deaths of kraken")
+    assert line.level is Level.ERROR
+    assert "of 29 more only the number is left" in line.found
+    assert "manage.py recorder" in line.remedy
 
 
 def test_an_empty_stream_is_fine(kraken: Exchange, redis_server: RedisServer) -> None:

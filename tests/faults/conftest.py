@@ -11,10 +11,15 @@ import pytest
 from tests.faults.owners import Owners
 from tests.instance import conftest as of_instances
 from tests.instance.workers import Exchange, Workers
+from tests.recorder import conftest as of_recorders
 from tests.servers import RedisServer
 
 workers = of_instances.workers
 exchange = of_instances.exchange
+postgres = of_recorders.postgres
+sqlite_database = of_recorders.sqlite_database
+postgres_database = of_recorders.postgres_database
+database = of_recorders.database
 
 _outcomes: dict[str, str] = {}
 

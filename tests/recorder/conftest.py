@@ -3,6 +3,7 @@
 import copy
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,17 +26,33 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
 
 
+@contextmanager
+def sqlite_in(folder: Path, blocker: DjangoDbBlocker) -> Iterator[Database]:
+    """The same in a folder of the caller's choice, for the length of a `with`."""
+    file = folder / "perseus.sqlite3"
+    (folder / "secret-key").write_text(secrets.token_urlsafe(48))
+    entry = {**copy.deepcopy(django_settings.DATABASES["default"]), "NAME": file}
+    with default_database(entry, blocker):
+        create_tables_where_empty()
+        _make_exchanges()
+        yield Database({"PERSEUS_DATA": str(folder)})
+    let_go_of(file)
+
+
 @pytest.fixture
 def sqlite_database(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[Database]:
     """Three exchanges in an SQLite file of their own, as Django's database."""
-    file = tmp_path / "perseus.sqlite3"
-    (tmp_path / "secret-key").write_text(secrets.token_urlsafe(48))
-    entry = {**copy.deepcopy(django_settings.DATABASES["default"]), "NAME": file}
-    with default_database(entry, django_db_blocker):
-        create_tables_where_empty()
-        _make_exchanges()
-        yield Database({"PERSEUS_DATA": str(tmp_path)})
-    let_go_of(file)
+    with sqlite_in(tmp_path, django_db_blocker) as database:
+        yield database
+
+
+def postgres_settings(postgres: PostgresServer, name: str) -> dict[str, str]:
+    """What tells a process of ours of this database."""
+    return {
+        "DATABASE_URL": postgres.url(name),
+        "PERSEUS_DATABASE_CA": str(postgres.authority),
+        "PERSEUS_SECRET_KEY": secrets.token_urlsafe(48),
+    }
 
 
 @pytest.fixture
@@ -46,13 +63,7 @@ def postgres_database(postgres: PostgresServer, django_db_blocker: DjangoDbBlock
         default_database(postgres_options(postgres.url(name), str(postgres.authority)), django_db_blocker),
     ):
         _make_exchanges()
-        yield Database(
-            {
-                "DATABASE_URL": postgres.url(name),
-                "PERSEUS_DATABASE_CA": str(postgres.authority),
-                "PERSEUS_SECRET_KEY": secrets.token_urlsafe(48),
-            }
-        )
+        yield Database(postgres_settings(postgres, name))
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -65,21 +65,6 @@ def test_fifty_thousand_entries_are_caught_up_with_each_once(database: Database,
     assert gaps() == []
 
 
-def test_a_recorder_that_is_killed_between_any_two_steps_loses_and_doubles_nothing(
-    database: Database, redis_server: RedisServer
-) -> None:
-    write(redis_server, 6000)
-    for step in ("read", "locked", "inserted", "advanced", "stored"):
-        # The second time, so that each process has stored something and the next finds a cursor that has moved.
-        code, said = database.run(redis_server.url, "-m", "tests.recorder.killed_recorder", step, "2")
-        assert code == -signal.SIGKILL, said
-        kept = in_archive()
-        assert kept == in_stream(redis_server.url)[: len(kept)], step
-    record_once(redis_server.url)
-    assert in_archive() == in_stream(redis_server.url)
-    assert gaps() == []
-
-
 def test_two_recorders_double_nothing_and_the_second_takes_over_from_the_first(
     database: Database, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,6 @@
 """What takes everybody's registration at once is told once; who comes back was never dead, who does not is."""
 
 import asyncio
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -10,7 +8,6 @@ import pytest
 from activity.recorder.deaths import DeathOptions
 from tests.recorder.watching import NAMES, Clock, Owners, clients, entries, gone, look_until, watcher, written
 from tests.servers import RedisServer
-from tests.web import ROOT
 
 #: As in life, but the clock of the watcher is moved by the test.
 PATIENT = DeathOptions(settle=0, reset_wait=60)
@@ -132,28 +129,6 @@ async def test_sixteen_watchers_tell_of_one_reset(own_redis: RedisServer, owners
             await asyncio.gather(*(watch.look() for watch in watchers))
     assert len(written(own_redis, "registry_reset")) == 1
     assert sorted(notice["exchangeName"] for notice in written(own_redis, "lost")) == sorted(NAMES.values())
-
-
-async def test_a_watcher_killed_before_it_tells_of_a_reset_is_finished_by_another(
-    own_redis: RedisServer, owners: Owners
-) -> None:
-    await owners.start(*NAMES)
-    while not gone(own_redis, *NAMES):
-        await asyncio.sleep(0.05)
-    dying = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "tests.recorder.dying_watcher", own_redis.url, "appending", "0.3"],
-        cwd=ROOT,
-        timeout=60,
-        capture_output=True,
-    )
-    assert dying.returncode == -9, dying.stderr
-    assert written(own_redis, "registry_reset") == written(own_redis, "lost") == []
-    async with clients(own_redis.url) as (client,):
-        watch = watcher(client, options=DeathOptions(settle=0, reset_wait=0.3))
-        await look_until(watch, lambda: len(written(own_redis, "lost")) == 5)
-        await watch.look()
-    assert len(written(own_redis, "registry_reset")) == 1
 
 
 async def test_a_watcher_that_was_cut_off_waits_before_it_judges(own_redis: RedisServer, owners: Owners) -> None:

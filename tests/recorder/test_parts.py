@@ -103,10 +103,13 @@ async def test_a_mistake_in_a_function_reaches_its_caller_and_the_thread_goes_on
 def test_an_outage_is_said_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
     outages = Outages()
     with caplog.at_level(logging.WARNING):
-        for _ in range(3):
-            outages.away("Redis", "refused")
-        for _ in range(3):
-            outages.back("Redis")
+        for who in ("kraken", "kraken", "binance"):
+            outages.away("Redis", "refused", to=who)
+        for who in ("okx", "kraken", "kraken"):
+            outages.back("Redis", to=who)
+        assert len(caplog.records) == 1, "binance still misses it"
+        outages.gone("binance")
+        outages.gone("binance")
     assert [record.getMessage() for record in caplog.records] == [
         "Redis is away, trying again until it is back; nothing is lost meanwhile: refused",
         "Redis is back",

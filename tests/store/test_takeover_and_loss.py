@@ -28,7 +28,7 @@ from activity.store.ownership import (
 )
 from activity.store.standby import beat_standby, read_standbys, remove_standby
 from activity.wire.clock import now_timestamp
-from activity.wire.keys import ownership_key, standbys_key, standbys_until_key, status_key
+from activity.wire.keys import standbys_key, standbys_until_key, status_key
 from activity.wire.standby import StandbyStatus
 from activity.wire.status import InstanceStatus
 from tests.servers import RedisServer
@@ -209,11 +209,24 @@ async def test_deaths_that_nobody_writes_down_are_kept_up_to_a_number_and_then_c
         answer = await ownership.claim(status_of(f"i{number}"), ttl_seconds=45, replace=seen)
         assert isinstance(answer, Claimed)
         seen = answer.payload
-    kept = len((await ownership.record()).unreported)
-    with every_redis.client() as redis:
-        uncounted = int(redis.hget(ownership_key(7), "lost_uncounted") or 0)
-    assert 95 <= kept <= 110
-    assert kept + uncounted == 129
+    record = await ownership.record()
+    assert 95 <= len(record.unreported) <= 110
+    assert len(record.unreported) + record.lost_uncounted == 129
+    counted = await ownership.declare_uncounted()
+    assert counted is not None
+    assert counted.number == record.lost_uncounted
+    answer = await ownership.claim(status_of("one more"), ttl_seconds=45, replace=seen)
+    assert isinstance(answer, Claimed)
+    assert (await ownership.record()).lost_uncounted == counted.number + 1
+    assert await ownership.declare_uncounted() == counted, "what is being written down stays what it is"
+    assert not await ownership.mark_uncounted_told(counted.taken_ms - 1)
+    assert await ownership.mark_uncounted_told(counted.taken_ms)
+    assert not await ownership.mark_uncounted_told(counted.taken_ms)
+    rest = await ownership.declare_uncounted()
+    assert rest is not None
+    assert rest.number == 1
+    assert await ownership.mark_uncounted_told(rest.taken_ms)
+    assert await ownership.declare_uncounted() is None
 
 
 async def test_an_owner_that_lost_the_key_to_an_older_writer_and_ended_in_order_is_no_death(

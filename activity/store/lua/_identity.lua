@@ -11,6 +11,8 @@
 --   wanted, wanted_until    the standby to which the owner is asked to hand over, heeded until then
 --   lost:<epoch>            an owner that died and was succeeded before anybody wrote its death down:
 --                           owner \n beat \n noticed \n payload
+--   lost_uncounted          how many such deaths there were beyond those that are kept
+--   uncounted_pending       that number while it is being written down: number \n moment at which it was taken
 
 local function decoded(value)
   local readable, status = pcall(cjson.decode, value)
@@ -90,7 +92,7 @@ local function next_epoch(key, now, floor)
   return string.format('%.0f', math.max(number(redis.call('HGET', key, 'epoch') or '') + 1, now, number(floor) + 1))
 end
 
--- Deaths that wait for a watcher, at the most. Beyond it the newest is only counted, in `lost_uncounted`.
+-- Deaths that wait for a watcher, at the most. Beyond it the newest is only counted, in `lost_uncounted`; a watcher writes the number down.
 local MOST_DEATHS = 100
 
 -- Keep the last owner's death for the watchers, where it ended without a release and nobody wrote it down yet.
