@@ -14,6 +14,7 @@ from ninja import Field, NinjaAPI, Query, Schema
 from ninja.errors import AuthenticationError, ValidationError
 
 from activity.access import visible_exchanges
+from activity.filters import Filter, FilterError
 from activity.history import read_instances, read_page
 from activity.identity import Credentials, user_of_token
 from activity.models import Exchange, User
@@ -205,16 +206,29 @@ def activity(
     event: Annotated[
         str | None, Query(description="Only entries with this event, e.g. state_transition or error")
     ] = None,
+    state: Annotated[str | None, Query(description="Only entries that tell this state, e.g. active")] = None,
+    host: Annotated[str | None, Query(description="Part of the hostname, whatever the case")] = None,
+    admin: Annotated[str | None, Query(description="Part of adminEmail, whatever the case")] = None,
+    text: Annotated[str | None, Query(description="Part of the value of any field, whatever the case")] = None,
+    since: Annotated[str | None, Query(description="Taken by Redis at this time or later, ISO 8601")] = None,
+    until: Annotated[str | None, Query(description="Taken by Redis at this time or before, ISO 8601")] = None,
     count: Annotated[int, Query(ge=1, le=200, description="Entries of this answer at the most")] = DEFAULT_COUNT,
     cursor: Annotated[str | None, Query(description="nextCursor of an earlier answer")] = None,
 ) -> dict[str, Any]:
-    """Raw entries, newest first, across exchanges. An answer may come back short and still have a nextCursor."""
+    """Raw entries, newest first, across exchanges, of the whole history: the streams and the archive.
+
+    An answer looks at 10,000 entries at the most, so it may come back short, even empty, and still have a nextCursor.
+    """
     visible = list(visible_exchanges(_user(request)))
     names = [one.name for one in visible if exchange is None or one.name == exchange.lower()]
     if exchange is not None and not names:
         raise _unknown(repr(exchange[:64]), visible)
+    given = {"event": event, "state": state, "host": host, "admin": admin, "text": text, "since": since, "until": until}
     try:
-        page = read_page(pages_client(settings().redis), names, count=count, cursor=cursor, event=event)
+        where = Filter.read({name: value for name, value in given.items() if value is not None})
+        page = read_page(pages_client(settings().redis), names, count=count, cursor=cursor, where=where)
+    except FilterError as error:
+        raise _Refused(400, {"detail": str(error)}) from None
     except ValueError as error:
         raise _Refused(400, {"detail": f"cursor: {error}"}) from None
     entries: list[dict[str, str]] = []

@@ -13,7 +13,6 @@ from typing import Any, Final
 from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
-from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -21,10 +20,10 @@ from activity.access import visible_exchanges
 from activity.arrangement import COOKIE, COOKIE_AGE, arrangement_of
 from activity.cards import Card, blank_card, card_of, past_card, unknown_card, verdict_of
 from activity.history import ArchiveAway, read_entry_at, read_instances, read_newest_ids, read_page, read_past
+from activity.listing import NOTHING_ASKED, PAGE_ROWS, Asked, blank_rows, list_context, list_facts, rows_response
 from activity.models import Exchange
-from activity.rows import KINDS, Row, rows_of
 from activity.store.client import StoreUnavailable, name_of, pages_client
-from activity.store.history import HistoryPage, InstanceView, Position
+from activity.store.history import HistoryPage, InstanceView
 from activity.store.standby import read_standbys
 from activity.text import milliseconds
 from activity.views_steering import steering_context
@@ -35,33 +34,27 @@ from activity.wire.keys import stream_key
 from activity.wire.status import HEARTBEAT_SECONDS
 from perseus_admin import config
 
-#: Entries of one page, and of one step of scrolling back.
-PAGE_ROWS: Final = 100
-#: Rows that a page keeps in the document while live; older ones leave it and are reached by scrolling back.
-WINDOW_ROWS: Final = 500
-#: Rows in the document above which scrolling back opens a page of its own.
-SCROLL_ROWS: Final = 2000
 SCHEMAS: Final = config.BASE_DIR / "docs" / "schemas"
 
 
 class _Found:
     """What Redis said for one page, or why it said nothing (`trouble`). Of a moment in the past, what entries told."""
 
-    def __init__(self, exchanges: Sequence[Exchange], before: str | None, past: int | None = None) -> None:
+    def __init__(self, exchanges: Sequence[Exchange], asked: Asked) -> None:
         self.cursors: dict[str, str] = {}
         self.page = HistoryPage([], None)
         self.trouble = ""
         views: list[InstanceView] = []
         names = [exchange.name for exchange in exchanges]
-        if past is not None:
-            self._look_back(exchanges, names, before, past)
+        if asked.past is not None:
+            self._look_back(exchanges, names, asked, asked.past)
             return
         try:
             client = pages_client(config.settings().redis)
             self.cursors = read_newest_ids(client, names)
             views = read_instances(client, [(exchange.pk, exchange.name) for exchange in exchanges])
             self.now = datetime.now(UTC)  # ages are counted from the TTLs just read
-            self.page = read_page(client, names, count=PAGE_ROWS, cursor=before)
+            self.page = read_page(client, names, count=PAGE_ROWS, cursor=asked.before, where=asked.read)
         except StoreUnavailable as error:
             self.now = datetime.now(UTC)
             self.trouble = str(error)
@@ -70,14 +63,13 @@ class _Found:
         else:
             self.cards = [card_of(view, self.now, x.display_name) for x, view in zip(exchanges, views, strict=True)]
 
-    def _look_back(self, exchanges: Sequence[Exchange], names: list[str], before: str | None, past: int) -> None:
+    def _look_back(self, exchanges: Sequence[Exchange], names: list[str], asked: Asked, past: int) -> None:
         """Every card from the newest entry before the moment, the entries from there on downwards."""
         self.now = datetime.fromtimestamp(past / 1000, UTC)
         try:
             client = pages_client(config.settings().redis)
             pasts = [read_past(client, name, past) for name in names]
-            just_above = str(Position(EntryId(past + 1, 0), names[0])) if names else None
-            self.page = read_page(client, names, count=PAGE_ROWS, cursor=before or just_above)
+            self.page = read_page(client, names, count=PAGE_ROWS, cursor=asked.before, where=asked.read)
         except StoreUnavailable as error:
             self.trouble = str(error)
             self.cards = [unknown_card(x.pk, x.name, x.display_name, self.trouble) for x in exchanges]
@@ -96,25 +88,14 @@ def _past(request: HttpRequest) -> int | None:
     return at
 
 
-def _before(request: HttpRequest) -> str | None:
-    return request.GET.get("before") or None
-
-
-def _context(request: HttpRequest, found: _Found, socket: str, before: str | None) -> dict[str, Any]:
-    here = request.path
-    kept = {"at": request.GET["at"]} if request.GET.get("at") else {}
-    older = f"{here}?{urlencode({**kept, 'before': found.page.next_cursor})}#activity" if found.page.next_cursor else ""
+def _context(request: HttpRequest, found: _Found, socket: str, asked: Asked) -> dict[str, Any]:
     return {
         "nav": "network",
         "live": True,
         "feed": True,
         "now": found.now,
-        "here": here,
-        "before": before,
-        "older": older,
         "trouble": found.trouble,
-        "rows": rows_of(found.page),
-        "blank_rows": [Row(kind) for kind in KINDS],
+        "blank_rows": blank_rows(),
         "blank_card": blank_card(1, "blank"),
         "page": {
             "arranged": None,
@@ -122,25 +103,11 @@ def _context(request: HttpRequest, found: _Found, socket: str, before: str | Non
             "socket": socket,
             "after": found.cursors,
             "cards": [card.facts() for card in found.cards],
-            "history": before is not None or "at" in request.GET,
-            "window": WINDOW_ROWS,
-            "scroll": SCROLL_ROWS,
             "heartbeatSeconds": HEARTBEAT_SECONDS,
+            **list_facts(asked),
         },
+        **list_context(asked, found.page, request.path),
     }
-
-
-def _live_page(
-    request: HttpRequest, template: str, found: _Found, socket: str, before: str | None, extra: dict[str, Any]
-) -> HttpResponse:
-    context = _context(request, found, socket, before) | extra
-    if "arranged" in extra:
-        context["page"]["arranged"] = asdict(extra["arranged"])
-    if request.GET.get("rows"):
-        if found.trouble:
-            return HttpResponse(found.trouble, status=503, content_type="text/plain; charset=utf-8")
-        return render(request, "parts/rows.html", context)
-    return render(request, template, context)
 
 
 def refusal(request: HttpRequest, status: int, title: str, words: str, known: Sequence[str] = ()) -> HttpResponse:
@@ -165,10 +132,12 @@ def _damaged_link(request: HttpRequest, error: ValueError) -> HttpResponse:
 def network(request: HttpRequest) -> HttpResponse:
     """Every exchange that the user may view, online or not, and the entries of all of them."""
     exchanges = list(visible_exchanges(request.user))
-    before = _before(request)
     try:
         past = _past(request)
-        found = _Found(exchanges, before, past)
+        asked = Asked.by(request, past)
+        if request.GET.get("rows"):
+            return rows_response(request, [exchange.name for exchange in exchanges], asked, single=False)
+        found = _Found(exchanges, asked)
         arranged = arrangement_of(request.GET, request.COOKIES.get(COOKIE, ""))
     except ValueError as error:
         return _damaged_link(request, error)
@@ -182,7 +151,9 @@ def network(request: HttpRequest) -> HttpResponse:
         "feed": bool(exchanges),
         **_of_past(past),
     }
-    response = _live_page(request, "network.html", found, "/ws/network/", before, extra)
+    context = _context(request, found, "/ws/network/", asked) | extra
+    context["page"]["arranged"] = asdict(arranged)
+    response = render(request, "network.html", context)
     if arranged.cookie != request.COOKIES.get(COOKIE, ""):
         secure = settings.SESSION_COOKIE_SECURE
         response.set_cookie(COOKIE, arranged.cookie, COOKIE_AGE, secure=secure, httponly=True, samesite="Lax")
@@ -236,10 +207,12 @@ def exchange(request: HttpRequest, name: str) -> HttpResponse:
         return _unknown_exchange(request, name)
     if request.GET.get("standbys"):
         return _standbys_again(request, found_exchange)
-    before = _before(request)
     try:
         past = _past(request)
-        found = _Found([found_exchange], before, past)
+        asked = Asked.by(request, past)
+        if request.GET.get("rows"):
+            return rows_response(request, [name], asked, single=True)
+        found = _Found([found_exchange], asked)
         timeline = timeline_context(request, found_exchange, found.now)
     except ValueError as error:
         return _damaged_link(request, error)
@@ -248,7 +221,7 @@ def exchange(request: HttpRequest, name: str) -> HttpResponse:
         "c": card,
         "verdict": verdict_of(found.cards),
         "single": True,
-        "teach": card.cond == "never" and not found.page.entries and before is None,
+        "teach": card.cond == "never" and not found.page.entries and asked == NOTHING_ASKED,
         "stream_key": stream_key(name),
         "redis_name": name_of(config.settings().redis),
         **({} if found.trouble or past is not None else _standbys(found_exchange, found.now)),
@@ -257,7 +230,7 @@ def exchange(request: HttpRequest, name: str) -> HttpResponse:
         **_of_past(past),
         "now": found.now,
     }
-    return _live_page(request, "exchange.html", found, f"/ws/exchanges/{name}/", before, extra)
+    return render(request, "exchange.html", _context(request, found, f"/ws/exchanges/{name}/", asked) | extra)
 
 
 @require_safe

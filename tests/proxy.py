@@ -1,4 +1,4 @@
-"""A small TCP proxy for tests: loses replies, swallows everything, resets, fails over. In front of a real Redis."""
+"""A small TCP proxy for tests: loses replies, swallows everything, resets, fails over. Before a real server."""
 
 import contextlib
 import socket
@@ -12,12 +12,16 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 
 
 class Proxy:
-    """Listens on a loopback port and forwards to a Unix socket. `url` is the Redis URL through it."""
+    """Listens on a loopback port and forwards to a Unix socket, or to another port of the loopback interface.
 
-    def __init__(self, upstream: Path) -> None:
+    `url` is the Redis URL through it.
+    """
+
+    def __init__(self, upstream: Path | int) -> None:
         self._upstream = upstream
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"redis://127.0.0.1:{self.port}/0"
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
         self._marker = b""
@@ -70,8 +74,12 @@ class Proxy:
         self._open.set()
         self._let_go.set()
         self._listener.close()
+        self.reset()
+
+    def reset(self) -> None:
+        """Reset all connections that there are; new ones are taken."""
         with self._lock:
-            pairs = list(self._pairs)
+            pairs, self._pairs = self._pairs, []
         for pair in pairs:
             _reset(*pair)
 
@@ -81,9 +89,10 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.socket(socket.AF_UNIX)
+            tcp = isinstance(self._upstream, int)
+            server = socket.socket(socket.AF_INET if tcp else socket.AF_UNIX)
             try:
-                server.connect(str(self._upstream))
+                server.connect(("127.0.0.1", self._upstream) if tcp else str(self._upstream))
             except OSError:
                 _reset(client, server)
                 continue
@@ -130,7 +139,7 @@ def _reset(*sockets: socket.socket) -> None:
 
 
 @contextmanager
-def proxy_before(upstream: Path) -> Iterator[Proxy]:
+def proxy_before(upstream: Path | int) -> Iterator[Proxy]:
     """A proxy for the length of a `with`."""
     proxy = Proxy(upstream)
     try:

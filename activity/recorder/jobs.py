@@ -67,9 +67,9 @@ async def settle_commands(redis_url: str) -> None:
         while True:
             try:
                 waiting = await database.run(settle_open, client)
-                outages.back("the database")
+                outages.back("the database", to="commands")
             except DatabaseAway as error:
-                outages.away("the database", error)
+                outages.away("the database", error, to="commands")
                 waiting = 0
             await asyncio.sleep(SETTLE_SECONDS if waiting else LOOK_SECONDS)
     finally:

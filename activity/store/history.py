@@ -6,6 +6,7 @@ All functions raise StoreUnavailable on Redis trouble.
 
 import heapq
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -20,7 +21,9 @@ log = logging.getLogger(__name__)
 #: Entries fetched per exchange in one step while looking for a certain kind.
 STEP: Final = 100
 #: One page looks at no more entries than this before it hands back what it has, with a cursor that goes on.
-_SCAN_LIMIT: Final = 10_000
+SCAN_LIMIT: Final = 10_000
+#: And for no longer than this, however large its entries are.
+SCAN_SECONDS: Final = 2.0
 #: The largest id that there can be: from here, everything is older.
 TOP: Final = EntryId((1 << 64) - 1, (1 << 64) - 1)
 #: Statuses fetched in one round trip.
@@ -176,7 +179,7 @@ def last_known_of(entries: Iterator[StreamEntry]) -> LastKnown:
         error = error or (entry if entry.kind == "error" else None)
         if known and (error or looked_at >= STEP):
             break
-        if looked_at >= _SCAN_LIMIT:
+        if looked_at >= SCAN_LIMIT:
             break
     return known, error
 
@@ -227,18 +230,22 @@ def read_entry_at(client: SyncClient, name: str, entry_id: EntryId) -> StreamEnt
 
 #: Entries of one exchange (by name) from an id (inclusive) downwards.
 Source = Callable[[str, EntryId], Iterator[StreamEntry]]
+#: Whether an entry belongs on the page.
+Wanted = Callable[[StreamEntry], bool]
 
 
 class Unknown(Exception):
     """Raised by a source: there may be older entries, and nobody can say now."""
 
 
-def collect(names: Sequence[str], source: Source, *, count: int, cursor: str | None, event: str | None) -> HistoryPage:
-    """One page over the sources of all exchanges; `read_page` says what it is.
+def collect(
+    names: Sequence[str], source: Source, *, count: int, position: Position | None, wanted: Wanted
+) -> HistoryPage:
+    """One page behind a position over the sources of all exchanges; `read_page` says what it is.
 
     Where a source ends with `Unknown` the page ends, too, with a cursor that goes on there.
     """
-    position = Position.parse(cursor) if cursor is not None else None
+    deadline = time.monotonic() + SCAN_SECONDS
     entries: list[tuple[str, StreamEntry]] = []
     last = position
 
@@ -258,9 +265,9 @@ def collect(names: Sequence[str], source: Source, *, count: int, cursor: str | N
             if len(entries) == count:
                 return HistoryPage(entries, str(last))
             last = Position(entry.id, name)
-            if event is None or entry.fields.get("event") == event:
+            if wanted(entry):
                 entries.append((name, entry))
-            if looked_at >= _SCAN_LIMIT:
+            if looked_at >= SCAN_LIMIT or time.monotonic() > deadline:
                 return HistoryPage(entries, str(last))
     except Unknown:
         return HistoryPage(entries, str(last or Position(TOP, ordered[-1])))
@@ -273,9 +280,13 @@ def read_page(
     """Up to `count` entries newest first across the given exchanges, after the cursor of an earlier page.
 
     `event` keeps entries whose event field is exactly that. A page may come back short, even empty, with a cursor: it
-    looks at 10,000 entries at the most. Raises ValueError for a malformed cursor.
+    looks at 10,000 entries and for 2 s at the most. Raises ValueError for a malformed cursor.
     """
     step = min(count + 1, STEP)
     return collect(
-        names, lambda name, upto: newest_first(client, name, upto, step), count=count, cursor=cursor, event=event
+        names,
+        lambda name, upto: newest_first(client, name, upto, step),
+        count=count,
+        position=Position.parse(cursor) if cursor is not None else None,
+        wanted=lambda entry: event is None or entry.fields.get("event") == event,
     )

@@ -1,45 +1,47 @@
-// The list of entries: newest first, each exactly once, a bounded number of rows in the document.
+// The list of entries: what comes live, what is scrolled to, and what waits while somebody reads.
+//
+// The document holds a window of the history. While its top is the newest entry (`attached`), live entries are added
+// above it; otherwise they are counted, and found by scrolling up, from the server, as everything else that left.
 
-import { refreshTimes } from "./clock.js";
-import { brokenRow, entryRow, fillOpened, gapRow, relate } from "./rows.js";
+import { matches } from "./filter.js";
+import { isNewer, keyOf, nameOf, newestFirst } from "./order.js";
+import { Reach } from "./reach.js";
+import { RowList } from "./rowlist.js";
+import { brokenRow, entryRow, fillOpened, gapRow } from "./rows.js";
 
 const SLICE_MS = 8; // of a frame of 16 ms: the rest is for layout and for whoever types or scrolls
-const WIDE = matchMedia("(width >= 1180px)");
-const NEAR_TOP = 80; // px: who has scrolled further down is reading, and nothing moves under their eyes
-
-/** Stream ids as text do not sort; a key is [milliseconds, sequence, exchange]. */
-const keyOf = (exchange, id) => {
-  const [ms, sequence] = id.split("-");
-  return [BigInt(ms), BigInt(sequence), exchange];
-};
-const isNewer = (a, b) => (a[0] !== b[0] ? a[0] > b[0] : a[1] !== b[1] ? a[1] > b[1] : a[2] < b[2]);
-const nameOf = (exchange, id) => `${id}@${exchange}`;
-const isNewerRow = (row, key) => "id" in row.dataset && isNewer(keyOf(row.dataset.exchange, row.dataset.id), key);
+const SLICE_ROWS = 60; // and no more rows in one frame, since layout and paint cost as much again: two screens
+const SAY_MS = 10000; // between two announcements of what waits: a live region that speaks without end is switched off
 
 export class Feed {
   /** `shown(cursors)` is called when this page has dealt with everything up to these ids. */
-  constructor(root, { after, limit, scrollLimit, history, shown }) {
-    this.root = root;
-    this.list = root.querySelector("[data-rows]");
+  constructor(root, { after, limit, history, filter, shown }) {
+    this.rows = new RowList(root, limit);
+    this.reach = new Reach(filter);
+    this.list = this.rows.list;
     this.news = root.querySelector("[data-news]");
+    this.said = root.querySelector("[data-feed-said]");
+    this.around = root.querySelector("[data-around]");
     this.limit = limit;
-    this.scrollLimit = scrollLimit;
-    this.history = history;
     this.shown = shown;
     this.cursors = { ...after };
-    this.waiting = []; // at most twice `limit` entries: see bound()
+    this.attached = true;
+    this.waiting = []; // what comes above the top, at most twice `limit`: see bound()
     this.floor = null; // the newest entry that was passed over
-    this.left = false; // whether rows left the document, or never came in: they are reached by the link to older entries
-    this.held = new Set(); // every entry that is in the list or waits: a stream that began anew may use its ids again
-    for (const row of this.list.querySelectorAll(":scope > .entry")) this.held.add(nameOf(row.dataset.exchange, row.dataset.id));
+    this.fresh = 0; // entries that came since whoever reads was last at the top, in the document or not
     this.frame = 0;
-    this.beside = root.parentElement.classList.contains("net");
+    this.saidAt = -SAY_MS;
+    if (history) this.detach();
     this.news.addEventListener("click", () => this.jump());
+    this.around?.querySelector("[data-newest]").addEventListener("click", (event) => {
+      event.preventDefault();
+      this.jump();
+    });
     this.list.addEventListener("click", (event) => {
-      if (event.target.closest("[data-older]") && this.count() < this.scrollLimit) {
-        event.preventDefault();
-        this.loadOlder();
-      }
+      if (!event.target.closest("[data-older], [data-above]")) return;
+      event.preventDefault();
+      if (event.target.closest("[data-older]")) this.loadOlder();
+      else this.loadNewer();
     });
     const toggled = (details) => {
       fillOpened(details);
@@ -47,14 +49,12 @@ export class Feed {
     };
     this.list.addEventListener("toggle", (event) => toggled(event.target), { capture: true });
     document.addEventListener("scroll", () => this.onScroll(), { capture: true, passive: true });
+    // At the very top a wheel scrolls nothing any more, and still asks for what is above.
+    this.list.addEventListener("wheel", () => this.onScroll(), { passive: true });
     document.addEventListener("visibilitychange", () => {
       if (document.hidden && this.frame) this.flush(); // the frame that it waits for is not drawn any more
     });
-    this.watchEnd();
-  }
-
-  count() {
-    return this.list.childElementCount - 1;
+    this.goOn();
   }
 
   /** Entries of one frame. What is not newer than the exchange's cursor was here before. */
@@ -64,10 +64,8 @@ export class Feed {
       const key = keyOf(exchange, fields.id);
       if (last !== undefined && !isNewer(key, keyOf(exchange, last))) continue;
       last = fields.id;
-      const name = nameOf(exchange, fields.id);
-      if (this.history || this.held.has(name)) continue;
-      this.held.add(name);
-      this.waiting.push({ key, exchange, fields });
+      if (this.rows.holds(exchange, fields.id) || !matches(this.reach.filter, exchange, fields)) continue;
+      this.take({ key, exchange, fields });
     }
     if (last !== undefined) this.cursors[exchange] = last;
     this.schedule();
@@ -77,9 +75,15 @@ export class Feed {
   gap(exchange, after, first) {
     const began = first === null || !isNewer(keyOf(exchange, first), keyOf(exchange, after));
     if (began) this.cursors[exchange] = "0-0"; // a stream that began anew counts from the start
-    if (this.history) return;
-    this.waiting.push({ key: keyOf(exchange, after), exchange, gap: { after, first: began ? null : first } });
+    this.take({ key: keyOf(exchange, after), exchange, gap: { after, first: began ? null : first } });
     this.schedule();
+  }
+
+  take(item) {
+    if (this.rows.isBelow(item.key)) return; // whoever scrolls down finds it
+    const above = this.rows.isAbove(item.key);
+    if (above && item.fields) this.fresh += 1;
+    if (this.attached || this.joining || !above) this.waiting.push(item);
   }
 
   /** `asked`: whoever reads has asked for what waits, so it comes although a row is open. */
@@ -89,63 +93,92 @@ export class Feed {
     else if (!this.frame) this.frame = requestAnimationFrame(() => this.flush(asked));
   }
 
-  /** Keep what belongs to the newest `limit` of all entries. What is older waits behind the link to older entries. */
+  /** Keep the newest `limit` of what waits. What is passed over is found by scrolling. */
   bound() {
-    this.waiting.sort((a, b) => (isNewer(a.key, b.key) ? -1 : isNewer(b.key, a.key) ? 1 : 0));
+    this.waiting.sort(newestFirst);
+    // A stream that began anew sends entries again that wait already.
+    const seen = new Set();
+    this.waiting = this.waiting.filter(({ exchange, fields, gap }) => {
+      const name = `${gap ? "gap " : ""}${nameOf(exchange, fields?.id ?? gap.after)}`;
+      return seen.has(name) ? false : seen.add(name);
+    });
     if (this.waiting.length <= this.limit) return;
-    this.floor = this.waiting[this.limit].key;
-    this.left = true;
-    for (const { exchange, fields } of this.waiting.splice(this.limit)) if (fields) this.held.delete(nameOf(exchange, fields.id));
+    if (this.attached && !this.joining && !this.rows.atTop()) {
+      this.detach();
+      return;
+    }
+    if (!this.floor || isNewer(this.waiting[this.limit].key, this.floor)) this.floor = this.waiting[this.limit].key;
+    this.waiting.length = this.limit;
   }
 
-  /** Whether the reader is at the newest entries and reads none of them, so that rows may be added above. */
-  following() {
-    if (this.list.querySelector(":scope > .entry > details[open]")) return false;
-    return this.ownScroll() ? this.list.scrollTop < NEAR_TOP : this.list.getBoundingClientRect().top > -NEAR_TOP;
+  /** From now on there is more above the top than the document knows. */
+  detach() {
+    this.attached = false;
+    this.waiting = this.waiting.filter((item) => !this.rows.isAbove(item.key));
+    this.floor = null;
+    if (!this.rows.start) {
+      const item = document.createElement("li");
+      item.className = "more";
+      item.dataset.above = "";
+      const button = document.createElement("button");
+      button.type = "button";
+      button.className = "btn quiet";
+      button.textContent = "Newer entries";
+      item.append(button);
+      this.list.prepend(item);
+    }
+    if (this.around) this.around.hidden = false;
   }
 
-  /** Beside the cards the list scrolls by itself, elsewhere with the page (layout.css). */
-  ownScroll() {
-    return this.beside && WIDE.matches;
+  /** The top is the newest entry again; `waiting` holds what came since. */
+  attach() {
+    this.attached = true;
+    this.rows.start?.remove();
+    if (this.around) this.around.hidden = true;
+    this.schedule();
   }
 
   flush(asked = false) {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
     this.bound();
-    this.asked = asked && this.waiting.length > 0;
-    const following = !this.waiting.length || asked || this.following();
-    if (following && this.waiting.length) this.render();
-    this.sayNews(following);
+    const atTop = this.rows.atTop(); // before the rows change: afterwards the question would cost a layout
+    const follows = this.attached && (atTop || asked);
+    if (this.waiting.length && follows) this.render(asked);
+    else if (this.waiting.length) this.fillIn();
+    if (follows && !this.waiting.length) this.fresh = 0;
+    this.sayNews(this.attached && atTop);
     this.shown(this.cursors);
   }
 
-  /** Rows for what waits, newest first, as many as fit into a part of a frame; the rest follows in the next ones. */
-  render() {
+  /** Rows for what waits, as many as fit into a part of a frame, oldest first: the list never has a hole. */
+  render(asked) {
     if (this.floor) {
       // More came than a page holds: rows that are older than what was passed over would stand below a hole.
-      while (this.count() && !isNewerRow(this.end().previousElementSibling, this.floor)) this.remove(this.end().previousElementSibling);
+      this.rows.dropOlderThan(this.floor);
       this.floor = null;
+      this.left = true;
     }
     const until = performance.now() + SLICE_MS;
-    let done = 0;
-    let next = this.list.firstElementChild;
-    let run = document.createDocumentFragment();
-    for (const item of this.waiting) {
-      if (done && performance.now() > until && !document.hidden) break;
-      done += 1;
-      if (isNewerRow(next, item.key)) {
-        next.before(run);
-        run = document.createDocumentFragment();
-        while (isNewerRow(next, item.key)) next = next.nextElementSibling;
-      }
-      run.append(this.rowOf(item));
+    const made = [];
+    while (this.waiting.length) {
+      if (!document.hidden && made.length && (made.length >= SLICE_ROWS || performance.now() > until)) break;
+      const item = this.waiting.pop();
+      made.push({ key: item.key, row: this.rowOf(item) });
     }
-    next.before(run);
-    this.waiting.splice(0, done);
-    this.trim();
-    relate(this.list);
-    if (this.waiting.length) this.schedule(this.asked);
+    this.rows.insert(made.reverse());
+    this.trimBottom();
+    this.rows.relate();
+    if (this.waiting.length) this.schedule(asked);
+  }
+
+  /** Late entries of one exchange that belong among rows which are there already. */
+  fillIn() {
+    const late = this.waiting.filter((item) => !this.rows.isAbove(item.key));
+    if (!late.length) return;
+    this.waiting = this.waiting.filter((item) => this.rows.isAbove(item.key));
+    this.rows.keepPlace(() => this.rows.insert(late.map((item) => ({ key: item.key, row: this.rowOf(item) }))));
+    this.rows.relate();
   }
 
   rowOf({ exchange, fields, gap }) {
@@ -158,93 +191,163 @@ export class Feed {
     }
   }
 
-  remove(row) {
-    if (row.classList.contains("entry")) this.held.delete(nameOf(row.dataset.exchange, row.dataset.id));
-    row.remove();
-    this.left = true;
-  }
-
-  end() {
-    return this.list.lastElementChild;
-  }
-
-  /** Keep the newest rows; what leaves is found again by the link to older entries. */
-  trim() {
-    const end = this.end();
-    while (this.count() > this.limit) this.remove(end.previousElementSibling);
-    const last = end.previousElementSibling?.dataset;
-    if (!last) return;
+  /** What leaves at the bottom is found again by the link to older entries. */
+  trimBottom() {
+    this.left = this.rows.trim("bottom") || this.left;
+    const { end, bottom } = this.rows;
+    if (!bottom) return;
     if ("empty" in end.dataset) {
       end.textContent = "The history begins here.";
       delete end.dataset.empty;
     }
-    if (this.left && (last.id !== this.oldest?.id || last.exchange !== this.oldest?.exchange)) {
-      const link = document.createElement("a");
-      link.dataset.older = "";
-      link.href = `${location.pathname}?before=${encodeURIComponent(`${last.id}@${last.exchange}`)}#activity`;
-      link.textContent = "Older entries";
-      end.replaceChildren(link);
-      this.oldest = { ...last };
-    }
+    if (!this.left) return;
+    this.left = false;
+    const link = document.createElement("a");
+    link.dataset.older = "";
+    link.href = `${this.reach.link({ before: `${bottom.dataset.id}@${bottom.dataset.exchange}` })}#activity`;
+    link.textContent = "Older entries";
+    end.replaceChildren(link);
   }
 
   sayNews(following) {
-    const waiting = this.waiting.length;
-    this.news.hidden = following;
-    const words = this.floor ? `More than ${this.limit} new entries` : waiting === 1 ? "1 new entry" : `${waiting} new entries`;
-    if (!following) this.news.lastElementChild.textContent = words;
+    const count = this.fresh;
+    const hidden = !count || following;
+    if (this.news.hidden !== hidden) this.rows.keepPlace(() => { this.news.hidden = hidden; });
+    if (hidden) return;
+    const words = count === 1 ? "1 new entry" : `${count.toLocaleString("en")} new entries`;
+    this.news.lastElementChild.textContent = words;
+    const now = performance.now();
+    if (now - this.saidAt < SAY_MS) return;
+    this.saidAt = now;
+    this.said.textContent = `${words} above`;
   }
 
-  jump() {
-    if (this.ownScroll()) this.list.scrollTop = 0;
-    else this.root.scrollIntoView({ block: "start" });
-    this.flush(true);
-  }
-
-  /** Who scrolls back to the top gets what waited; who scrolls down to the end gets what is older. */
   onScroll() {
     this.scrolled = true;
-    if (this.waiting.length && !this.frame) this.frame = requestAnimationFrame(() => this.flush());
-  }
-
-  watchEnd() {
-    const sight = new IntersectionObserver((seen) => {
-      if (seen.some((one) => one.isIntersecting) && this.scrolled && this.count() < this.scrollLimit) this.loadOlder();
+    if (this.scrollFrame) return;
+    this.scrollFrame = requestAnimationFrame(() => {
+      this.scrollFrame = 0;
+      if ((this.waiting.length || this.fresh) && !this.frame) this.flush();
+      this.goOn();
     });
-    sight.observe(this.end());
-    this.sight = sight;
   }
 
-  async loadOlder() {
-    const end = this.end();
-    const link = end.querySelector("[data-older]");
-    if (!link || this.loading) return;
-    this.loading = true;
-    const asked = link.href;
-    const url = new URL(asked);
-    url.searchParams.set("rows", "1");
+  /** Ask for more where an end of the rows is near, or a search has not filled the page yet. */
+  goOn() {
+    if (this.reach.busy || this.troubled) return;
+    const searching = this.rows.end.querySelector("[data-on]");
+    if ((this.scrolled || searching) && this.rows.end.querySelector("[data-older]") && this.rows.nearEnd()) this.loadOlder();
+    else if (this.scrolled && !this.attached && this.rows.top && this.rows.nearStart()) this.loadNewer();
+  }
+
+  async ask(parameters, done, place) {
+    this.list.setAttribute("aria-busy", "true");
+    this.troubled = false;
     try {
-      const response = await fetch(url, { signal: AbortSignal.timeout(15000) });
-      if (response.redirected) throw new Error("you are signed out");
-      const text = await response.text();
-      if (!response.ok) throw new Error(response.status === 503 ? text : `the server answered ${response.status}`);
-      // Rows may have left or come meanwhile: then what was fetched no longer continues the list.
-      if (link.isConnected && link.href === asked) this.append(text);
+      const found = await this.reach.fetch(parameters);
+      if (!found) return;
+      done(found);
+      setTimeout(() => this.goOn());
     } catch (error) {
-      link.textContent = `Older entries could not be loaded: ${error.message.slice(0, 200)}. Try again`;
+      this.troubled = true; // somebody has to ask again, else a server in trouble would be asked without end
+      if (this.joining) this.joined();
+      place(`${error.message.slice(0, 200)}. Try again`);
     } finally {
-      this.loading = false;
+      if (!this.reach.busy) this.list.removeAttribute("aria-busy");
     }
   }
 
-  append(html) {
-    const rows = new DOMParser().parseFromString(`<ol>${html}</ol>`, "text/html").querySelector("ol");
-    refreshTimes(rows);
-    this.sight.unobserve(this.end());
-    for (const row of rows.querySelectorAll(":scope > .entry")) this.held.add(nameOf(row.dataset.exchange, row.dataset.id));
-    this.end().replaceWith(...rows.children);
-    this.left = false; // the list ends where the server says again
-    relate(this.list);
-    this.sight.observe(this.end());
+  loadOlder() {
+    const link = this.rows.end.querySelector("[data-older]");
+    const before = new URL(link.href).searchParams.get("before");
+    return this.ask({ before }, ({ rows, end }) => {
+      // Rows may have left or come meanwhile: then what was fetched no longer continues the list.
+      if (!link.isConnected || new URL(link.href).searchParams.get("before") !== before) return;
+      this.rows.keepPlace(() => {
+        this.rows.add(rows, "below");
+        this.rows.end.replaceWith(end);
+        if (this.rows.rows <= this.limit) return;
+        this.detach(); // what waits is newer than what leaves
+        this.rows.trim("top");
+        this.cursor = null;
+      });
+      this.rows.relate();
+    }, (words) => { link.textContent = `Older entries could not be loaded: ${words}`; });
+  }
+
+  loadNewer() {
+    const above = this.cursor ?? this.rows.above;
+    if (!above) return this.renew();
+    this.join();
+    return this.ask({ after: above }, ({ rows, end }) => {
+      const complete = "complete" in end.dataset && !this.floor;
+      this.cursor = complete || rows.length ? null : end.dataset.newer; // a search may have found nothing on its way
+      this.rows.keepPlace(() => {
+        this.rows.add(rows, "above");
+        if (this.rows.rows > this.limit) this.trimBottom();
+        this.joined(complete);
+      });
+      this.rows.relate();
+    }, (words) => { this.rows.start.firstElementChild.textContent = `Newer entries could not be loaded: ${words}`; });
+  }
+
+  /** Entries that come from now on may be missing in the answer that is on its way: they wait for it. */
+  join() {
+    this.joining = true;
+    this.floor = null;
+  }
+
+  joined(complete = false) {
+    this.joining = false;
+    this.waiting = this.waiting.filter((item) => !item.fields || !this.rows.holds(item.exchange, item.fields.id));
+    if (complete) this.attach();
+    else this.detach();
+  }
+
+  /** The newest entries, whatever is in the document. */
+  jump() {
+    if (this.attached) {
+      this.rows.toTop();
+      this.flush(true);
+      return undefined;
+    }
+    return this.renew();
+  }
+
+  renew() {
+    this.waiting = [];
+    this.cursor = null;
+    this.join();
+    return this.ask({}, ({ rows, end }) => {
+      this.rows.toTop(); // before the rows change: afterwards it would cost a layout
+      this.rows.clear();
+      this.rows.end.replaceWith(end);
+      this.rows.add(rows, "below");
+      this.rows.relate();
+      this.joining = false;
+      this.fresh = 0;
+      this.waiting = this.waiting.filter((item) => !item.fields || !this.rows.holds(item.exchange, item.fields.id));
+      this.attach();
+      this.schedule(true);
+    }, (words) => {
+      const link = document.createElement("a");
+      link.href = this.reach.link({});
+      link.textContent = `The newest entries could not be loaded: ${words}`;
+      this.rows.end.replaceChildren(link);
+    });
+  }
+
+  /** The server answers again: what could not be loaded is asked for once more. */
+  resume() {
+    if (!this.troubled) return;
+    this.troubled = false;
+    this.goOn();
+  }
+
+  /** Another filter: everything is asked for anew, and what comes live obeys it at once. */
+  narrow(filter) {
+    this.reach.filter = filter;
+    this.detach();
+    return this.renew();
   }
 }

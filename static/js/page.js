@@ -4,6 +4,7 @@ import { Cards } from "./cards.js";
 import { attempt, checkSleep, everySecond, onWake, startClock } from "./clock.js";
 import "./copy.js";
 import { Feed } from "./feed.js";
+import { watchFilter } from "./filter.js";
 import { eventHappened, redraw, showState, showStore } from "./live.js";
 import { Link } from "./socket.js";
 import { watchStandbys } from "./standbys.js";
@@ -22,17 +23,23 @@ const root = document.querySelector("[data-feed]");
 const feed = root && new Feed(root, {
   after: page.after,
   limit: page.window,
-  scrollLimit: page.scroll,
   history: page.history,
+  filter: page.filter,
   shown: (cursors) => link.acknowledge(cursors),
 });
+
+const form = document.querySelector("[data-filter]");
+if (feed && form) watchFilter(form, page.filter, (filter) => feed.narrow(filter));
 
 const link = new Link(page.socket, {
   cursors: () => (feed ? feed.cursors : page.after),
   onState: (state) => {
     showState(state);
     showConnected(state);
-    if (state.at === "open") cards.connection(true);
+    if (state.at === "open") {
+      cards.connection(true);
+      feed?.resume();
+    }
     if (state.at === "waiting" || state.at === "ended") cards.connection(false);
   },
   onFrame: (frame) => {

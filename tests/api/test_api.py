@@ -90,6 +90,16 @@ def test_activity_is_narrowed_by_exchange_and_event(web: WebServer, redis_server
     assert [(entry["exchange"], entry["field:exchange"]) for entry in moved] == [("kraken", "mine")]
 
 
+def test_activity_is_searched_by_text_host_state_and_time(web: WebServer, redis_server: RedisServer) -> None:
+    with redis_server.client() as redis:
+        for at in range(1, 6):
+            fields = {"event": "error", "timestamp": "t", "error": f"Number: {at}", "hostname": f"fra-{at % 2}"}
+            redis.xadd("logs:network:kraken", {**fields, "state": "active" if at > 1 else "idle"}, id=f"{at}000-0")
+    query = "/activity?host=FRA-1&state=active&text=number&until=1970-01-01T00:00:04Z"
+    assert [entry["id"] for entry in call(web, query)[1]["entries"]] == ["3000-0"]
+    assert [entry["id"] for entry in call(web, "/activity?since=1970-01-01T00:00:05Z")[1]["entries"]] == ["5000-0"]
+
+
 def test_activity_says_where_entries_are_missing(own_web: WebServer, own_redis: RedisServer) -> None:
     before = write_entries(own_redis, "kraken", 2)
     own_web.manage("recorder", "--once")
@@ -109,6 +119,8 @@ def test_activity_says_where_entries_are_missing(own_web: WebServer, own_redis: 
         ("count=0", "count: "),
         ("count=201", "count: "),
         ("count=many", "count: "),
+        ("state=flying", "state: 'flying' is none of"),
+        ("since=yesterday", "since: 'yesterday' is no time"),
         ("cursor=yesterday", "cursor: 'yesterday' is no cursor"),
         ("cursor=1-1@no%20name", "cursor: "),
     ],

@@ -45,12 +45,12 @@ class Visitor:
         self._contexts.append(context)
         return context
 
-    def open(self, web: WebServer, path: str = "/", *, live: bool = True, **options: object) -> Page:
-        """A page, by default once its socket is open."""
+    def open(self, web: WebServer, path: str = "/", *, live: bool = True, through: int = 0, **options: object) -> Page:
+        """A page, by default once its socket is open; by the web process' own port, or through that of a proxy."""
         page = self.context(web, **options).new_page()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
-        page.goto(web.url + path)
+        page.goto((f"http://127.0.0.1:{through}" if through else web.url) + path)
         if live:
             page.wait_for_selector('.live[data-live="on"]')
         return page

@@ -84,8 +84,7 @@ def test_nothing_is_lost_or_doubled_over_a_restart_of_the_web_process(
     write("kraken", "While: connected")
     eventually(lambda: len(ids(page)) == 2)
     own_web.stop()
-    page.wait_for_selector('.live[data-live="wait"]')
-    assert "Reconnecting" in page.inner_text(".live")
+    page.wait_for_selector("text=Reconnecting")  # between two of its tries, during which it says Connecting
     for n in range(20):
         write("kraken", f"Away: {n}")
         write("coinbase", f"Away: {n}")
@@ -126,12 +125,11 @@ def test_the_document_keeps_a_bounded_number_of_rows_and_links_to_the_rest(
     append_error(store, "kraken", "First: of all")
     page = visitor.open(web, "/exchanges/kraken/")
     written = [append_error(store, "kraken", f"Number: {n}") for n in range(700)]
-    eventually(lambda: ids(page) == written[:-501:-1])  # the newest, without a hole between them
+    eventually(lambda: ids(page) == written[:-301:-1])  # the newest, without a hole between them
     older = page.get_attribute("[data-older]", "href")
     assert older
     page.goto(web.url + older)
-    assert len(ids(page)) == 100
-    assert "Number: 199" in page.inner_text(".entry >> nth=0")
+    assert "Number: 399" in page.inner_text(".entry >> nth=0")
 
 
 def test_who_reads_further_down_is_not_disturbed(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:

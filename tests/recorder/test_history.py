@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import OperationalError, connection
 
+from activity.filters import Filter
 from activity.history import ArchiveAway, read_entry_at, read_instances, read_last_known, read_newest_ids, read_page
 from activity.store import history as stream_history
 from activity.store.client import SyncClient, sync_client
@@ -21,13 +22,11 @@ def client(redis_server: RedisServer) -> Iterator[SyncClient]:
         yield opened
 
 
-def paged(
-    client: SyncClient, *names: str, count: int = 70, event: str | None = None, cursor: str | None = None
-) -> list[str]:
+def paged(client: SyncClient, *names: str, count: int = 70, event: str = "", cursor: str | None = None) -> list[str]:
     """The ids of all pages from a cursor to the end of the history."""
     found: list[str] = []
     for _ in range(1000):
-        page = read_page(client, names, count=count, cursor=cursor, event=event)
+        page = read_page(client, names, count=count, cursor=cursor, where=Filter(event=event))
         found += [str(entry.id) for _, entry in page.entries]
         cursor = page.next_cursor
         if cursor is None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import OperationalError, connection
 
+from activity.filters import Filter
 from activity.history import read_page
 from activity.models.archive import LARGEST
 from activity.rows import rows_of
@@ -154,7 +155,7 @@ def test_a_search_says_gaps_as_well(sqlite_database: Database, redis_server: Red
     write(redis_server, 3)
     trim(redis_server, 1)
     record_once(redis_server.url)
-    page = read_page(client, ["kraken"], count=10, event="nothing like it")
+    page = read_page(client, ["kraken"], count=10, where=Filter(event="nothing like it"))
     assert page.entries == []
     assert [str(gap.after) for gap in page.gaps] == [old[-1]]
 
