@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Test processes side by side.
 JOBS ?= 2
 
-.PHONY: help run install install-dev test lint system lock vendor schemas screenshots
+.PHONY: help run install install-dev test soak lint system lock vendor schemas screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -17,6 +17,10 @@ run: install ## the whole network on this machine (PORT=8000 PERSEUS_DATA=var AR
 test: lint ## everything that must hold before a change is merged
 	@.ci/say "Tests"
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+soak: install-dev ## a day of the network in SOAK_MINUTES=10, its result into docs/reliability.md
+	@.ci/say "A day, compressed"
+	@$(BIN)/python -m tests.soak
 
 lint: install-dev ## style, types, layers and templates
 	@.ci/lint
