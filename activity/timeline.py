@@ -15,7 +15,8 @@ from activity.text import HEADLINE_CHARS, error_text, visible
 from activity.wire.entries import EntryId, StreamEntry
 
 #: Entries that one timeline looks at. Of a window with more, the newest are drawn and the rest is said to be left out.
-LIMIT: Final = 5000
+#: A live page draws it anew every second: with 5,000 ticks one drawing held the browser up for more than 200 ms.
+LIMIT: Final = 500
 #: The spans that a page offers, in minutes.
 SPANS: Final[dict[str, int]] = {"15m": 15, "1h": 60, "6h": 360, "24h": 1440, "7d": 10_080}
 #: The longest window that can be asked for: 90 days, for which a stream is kept.

@@ -99,7 +99,8 @@ def test_what_came_while_somebody_reads_is_said_and_reached_by_keyboard(
     assert page.evaluate("document.activeElement.matches('[data-news]')")
     page.keyboard.press("Enter")
     eventually(lambda: ids(page)[:1] == [newest])
-    eventually(lambda: page.evaluate("document.scrollingElement.scrollTop < 400"))
+    top = "document.querySelector('.entry').getBoundingClientRect().top"
+    eventually(lambda: page.evaluate(f"0 < {top} && {top} < innerHeight"))
 
 
 def test_a_page_of_older_entries_becomes_live_when_it_is_scrolled_up(

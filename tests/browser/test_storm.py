@@ -136,16 +136,20 @@ def begin(storms: list[Storm], server: RedisServer, seconds: float, rate: int = 
     return storms[-1]
 
 
-def test_a_page_stays_calm_while_somebody_scrolls_and_filters_and_every_entry_is_reachable(
-    own_web: WebServer, own_store: redis.Redis, own_redis: RedisServer, visitor: Visitor, storms: list[Storm]
-) -> None:
+def weather(
+    web: WebServer, store: redis.Redis, server: RedisServer, visitor: Visitor, storms: list[Storm], seconds: float
+) -> float:
+    """A storm on the exchange page while somebody scrolls and filters; the longest task in milliseconds of CPU.
+
+    Fails where an entry is missing, rows pile up, or memory is kept.
+    """
     for number in range(300):
-        append_error(own_store, "kraken", f"Before: {number}")
-    page = visitor.open(own_web, "/exchanges/kraken/")
+        append_error(store, "kraken", f"Before: {number}")
+    page = visitor.open(web, "/exchanges/kraken/")
     page.evaluate(WATCH)
     before = heap(page)
     trace = Trace(page)
-    storm = begin(storms, own_redis, 10)
+    storm = begin(storms, server, seconds)
     step = 0
     while not storm.over:
         step += 1
@@ -164,7 +168,7 @@ def test_a_page_stays_calm_while_somebody_scrolls_and_filters_and_every_entry_is
     longest = trace.longest(page)
     page.fill("[data-filter] input[type=search]", "")
     page.select_option("[data-filter] select", "")
-    written = in_stream(own_store)
+    written = in_stream(store)
     assert len(written) == 300 + storm.total
     scroll(page, -100_000)
     if page.is_visible("[data-news]"):
@@ -173,11 +177,24 @@ def test_a_page_stays_calm_while_somebody_scrolls_and_filters_and_every_entry_is
     after = heap(page)
     tasks = page.evaluate("window.tasks")
     print(json.dumps({"cpu": longest, "wall": max(tasks, default=0), "before": before, "after": after, "steps": step}))
-    assert longest < LONGEST_TASK
     assert len(ids(page)) <= WINDOW
     assert after[1] <= before[1] + 60 * WINDOW
     assert after[0] <= before[0] + 12
     assert visitor.complaints == []
+    return longest
+
+
+def test_a_page_stays_whole_and_small_while_somebody_scrolls_and_filters(
+    own_web: WebServer, own_store: redis.Redis, own_redis: RedisServer, visitor: Visitor, storms: list[Storm]
+) -> None:
+    weather(own_web, own_store, own_redis, visitor, storms, 5)
+
+
+@pytest.mark.soak  # a bound in milliseconds holds on a machine that does nothing else
+def test_no_task_of_a_page_in_a_storm_takes_a_tenth_of_a_second(
+    own_web: WebServer, own_store: redis.Redis, own_redis: RedisServer, visitor: Visitor, storms: list[Storm]
+) -> None:
+    assert weather(own_web, own_store, own_redis, visitor, storms, 10) < LONGEST_TASK
 
 
 def test_what_left_the_document_is_reached_by_scrolling_down_and_up_again(
