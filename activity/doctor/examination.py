@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -14,7 +15,13 @@ from activity.models import ArchiveCursor, ArchiveGap, Delivery, Exchange, Notif
 from activity.schema.drift import CannotCompare, describe, find_drift, remedy
 from activity.store.answers import OwnershipRecord
 from activity.store.client import OLDEST_REDIS, StoreUnavailable, SyncClient, name_of, sync_client
-from activity.store.health import RedisHealth, read_redis_health, read_stream_health
+from activity.store.health import (
+    ClusterHealth,
+    RedisHealth,
+    read_cluster_health,
+    read_redis_health,
+    read_stream_health,
+)
 from activity.store.ownership import read_ownership_now
 from activity.store.stream import START
 from activity.wire.entries import RETENTION_DAYS, EntryId
@@ -28,6 +35,8 @@ TOO_SKEWED_MILLISECONDS: Final = 10_000.0
 #: A recorder archives an entry within a second; what waits longer than this waits for a recorder.
 LAG_SECONDS: Final = 60
 FULL: Final = 0.9
+#: Slots of every Redis Cluster.
+_SLOTS: Final = 16_384
 
 
 def examine(redis_url: str, *, hidden: Collection[int] = ()) -> list[Line]:
@@ -49,12 +58,48 @@ def examine(redis_url: str, *, hidden: Collection[int] = ()) -> list[Line]:
 
 def _redis(client: SyncClient, name: str) -> Iterator[Line]:
     try:
-        health = read_redis_health(client)
+        nodes = read_redis_health(client)
+        cluster = read_cluster_health(client)
     except StoreUnavailable as trouble:
         yield error(
             "Redis", f"{name} does not answer: {trouble}", "Start Redis, or set REDIS_URL to the one that runs."
         )
         return
+    if cluster is not None:
+        yield from _cluster(cluster, name)
+    elif nodes[0].cluster_node:
+        text = f"{name} is a node of a Redis Cluster, and is used as one server: most exchanges cannot be reached"
+        yield error("Redis Cluster", text, "Set REDIS_URL to redis+cluster://HOST:PORT,HOST:PORT.")
+    for health in nodes:
+        for line in _server(health, health.node or name):
+            kind = "replica" if health.replica else "primary"
+            yield replace(line, name=f"{line.name} ({kind} {health.node})") if health.node else line
+
+
+def _cluster(cluster: ClusterHealth, name: str) -> Iterator[Line]:
+    if cluster.state != "ok":
+        yield error(
+            "Redis Cluster",
+            f"{name}: state {cluster.state}, {cluster.slots:,} of {_SLOTS:,} slots are served",
+            "Start the primaries that are down, or promote their replicas (`redis-cli --cluster check HOST:PORT`).",
+        )
+    else:
+        yield ok("Redis Cluster", f"{name}: state ok, as {cluster.seen_by} sees it")
+    if cluster.failed:
+        yield error(
+            "Redis Cluster nodes",
+            f"down: {', '.join(cluster.failed)}",
+            "Start them again: until then their shard may be without a replica.",
+        )
+    if cluster.alone:
+        yield warning(
+            "Redis Cluster replicas",
+            f"primaries without any: {', '.join(cluster.alone)}",
+            "Add a replica to each: without one, its exchanges stand still when it fails.",
+        )
+
+
+def _server(health: RedisHealth, name: str) -> Iterator[Line]:
     oldest = ".".join(map(str, OLDEST_REDIS))
     if tuple(int(part) for part in health.version.split(".")[:2]) < OLDEST_REDIS:
         yield error("Redis version", f"{health.version} at {name}", f"Upgrade it: at least {oldest} is needed.")
