@@ -89,6 +89,27 @@ def _raise_about_the_store(replies: Sequence[Any]) -> None:
             raise reply
 
 
+def read_together_now(client: SyncClient, key: str, commands: Sequence[Command]) -> list[Any]:
+    """The replies of several commands about one key, all of one moment. Raises StoreUnavailable."""
+    with redis_errors():
+        if not isinstance(client, SyncCluster):
+            return _at_one_moment(client, commands)
+        try:
+            return _at_one_moment(client.client_of(key)[1], commands)
+        except (*_ABOUT_THE_STORE, redis.exceptions.ExecAbortError):
+            with suppress(redis.RedisError, *CLUSTER_ERRORS, OSError):  # the error of the reading is what is told
+                client.refresh()
+            raise
+
+
+def _at_one_moment(client: "redis.Redis", commands: Sequence[Command]) -> list[Any]:
+    pipeline: Any = client.pipeline(transaction=True)
+    for command in commands:
+        pipeline.execute_command(*command)
+    replies: list[Any] = pipeline.execute()
+    return replies
+
+
 def whole(replies: list[Any]) -> list[Any]:
     """The replies, if there is no error among them. Raises StoreUnavailable."""
     with redis_errors():

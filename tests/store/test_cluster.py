@@ -24,16 +24,11 @@ from activity.store.stream import START, append, last_generated_id, wait_for_ent
 from activity.store.watch import look, read_servers
 from activity.wire.keys import reset_key, status_key
 from perseus_admin.config import Settings
-from tests.redis_cluster import RedisCluster, running_cluster
+from tests.redis_cluster import RedisCluster
 from tests.servers import RedisServer, free_port, running_redis
+from tests.store.test_cancelling import ASKING, Asking, cancel_after
 
 NAMES = [f"exchange-{number}" for number in range(1, 13)]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[RedisCluster]:
-    with running_cluster() as made:
-        yield made
 
 
 async def test_streams_are_read_as_from_one_server(cluster: RedisCluster) -> None:
@@ -85,13 +80,24 @@ async def test_many_keys_are_read_in_order_whatever_node_they_are_on(cluster: Re
         await client.aclose()
 
 
+@pytest.mark.parametrize("asking", ASKING.values(), ids=ASKING.keys())
+async def test_a_cancellation_is_never_lost_on_a_cluster(cluster: RedisCluster, asking: Asking) -> None:
+    client = blocking_client(cluster.url)
+    try:
+        await append(client, "kraken", {"event": "error"})
+        for turns in range(0, 120, 4):
+            await cancel_after(client, asking, turns)
+    finally:
+        await client.aclose()
+
+
 async def test_a_lease_call_never_takes_longer_than_its_limit(cluster: RedisCluster) -> None:
     client = lease_client(cluster.url)
     node = cluster.primary_of(reset_key("x"))
     try:
         await client.get(reset_key("x"))
         with node.client() as plain:
-            plain.client_pause(5000)
+            plain.client_pause(4000)
         loop = asyncio.get_running_loop()
         began = loop.time()
         with pytest.raises((redis.TimeoutError, TimeoutError)):
