@@ -14,8 +14,9 @@ from typing import Any
 from activity.archived import ArchiveAway, archived_on
 from activity.filters import EVERYTHING, Filter
 from activity.history import History, each_once
-from activity.store.client import KeyUnreadable, SyncClient, redis_errors
+from activity.store.client import KeyUnreadable, SyncClient
 from activity.store.history import SCAN_LIMIT, SCAN_SECONDS, STEP, HistoryGap, Position, before
+from activity.store.pipelines import read_together_now
 from activity.store.stream import after
 from activity.wire.entries import EntryId, StreamEntry, read_entry
 from activity.wire.keys import stream_key
@@ -115,8 +116,7 @@ def _streamed(client: SyncClient, name: str, start: EntryId) -> Iterator[tuple[E
 
 
 def _read(client: SyncClient, name: str, at: EntryId) -> list[Any]:
-    with redis_errors():
-        pipeline = client.pipeline(transaction=True)
-        pipeline.xrange(stream_key(name), min=str(at), count=STEP)
-        pipeline.xrange(stream_key(name), count=1)
-        return pipeline.execute()
+    key = stream_key(name)
+    return read_together_now(
+        client, key, [("XRANGE", key, str(at), "+", "COUNT", STEP), ("XRANGE", key, "-", "+", "COUNT", 1)]
+    )

@@ -16,6 +16,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from activity.store.urls import check_redis_url
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 #: Where `make run` keeps its data when nothing else is said.
 DEFAULT_DATA = BASE_DIR / "var"
@@ -38,7 +40,9 @@ class Settings(BaseSettings):
         "system", description="File of the authorities that sign Postgres' certificate; unset: the system's own"
     )
     redis_url: str | None = Field(
-        None, validation_alias="REDIS_URL", description="redis://, rediss:// or unix:// URL; unset: the embedded one"
+        None,
+        validation_alias="REDIS_URL",
+        description="redis[s]://, unix:// or redis[s]+cluster://HOST:PORT,… URL; unset: the embedded one",
     )
     secret_key: SecretStr | None = Field(None, description="Signs sessions; unset: the data folder's own")
     secret_key_fallbacks: CommaList = Field((), description="Earlier secret keys, comma separated, still accepted")
@@ -74,6 +78,13 @@ class Settings(BaseSettings):
             parts = urlsplit(origin)
             if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
                 raise ValueError(f"{origin!r} is no origin: expected https://host or https://host:port")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_redis_url(value)
         return value
 
     @field_validator("data")

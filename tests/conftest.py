@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.environment import SOCKET
+from tests.redis_cluster import RedisCluster, running_cluster
 from tests.servers import REDIS_BINARIES, RedisServer, running_redis
 from tests.web import WebServer, copy_of, make_data_folder
 
@@ -87,5 +88,26 @@ def own_redis() -> Iterator[RedisServer]:
 def own_web(data_template: Path, tmp_path: Path, own_redis: RedisServer) -> Iterator[WebServer]:
     """A web process and database of one test's own, on `own_redis`."""
     server = WebServer(copy_of(data_template, tmp_path / "data"), own_redis.url)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def _shared_cluster() -> Iterator[RedisCluster]:
+    with running_cluster() as made:
+        yield made
+
+
+@pytest.fixture
+def cluster(_shared_cluster: RedisCluster) -> RedisCluster:
+    """A Redis Cluster of six nodes, started by the first test that needs it: all nodes up, and empty."""
+    _shared_cluster.heal()
+    return _shared_cluster
+
+
+@pytest.fixture
+def cluster_web(cluster: RedisCluster, data_template: Path, tmp_path: Path) -> Iterator[WebServer]:
+    """A web process and database of one test's own, on the cluster."""
+    server = WebServer(copy_of(data_template, tmp_path / "data"), cluster.url)
     yield server
     server.stop()

@@ -12,6 +12,8 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.servers import RedisServer, free_port
@@ -206,3 +208,23 @@ def copy_of(template: Path, folder: Path) -> Path:
     """A data folder of its own for one test, copied from one that is made once."""
     shutil.copytree(template, folder)
     return folder
+
+
+@contextmanager
+def recorder_beside(web: WebServer) -> "Iterator[subprocess.Popen[bytes]]":
+    """`manage.py recorder` on the same stores, which must still run at the end of the `with`."""
+    log = web.folder / "recorder.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "recorder"], cwd=ROOT, env=web.environment, stdout=output, stderr=output
+        )
+    try:
+        yield process
+        assert process.poll() is None, log.read_text()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(15)
+        finally:
+            process.kill()
+            process.wait(5)

@@ -10,24 +10,18 @@ from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from activity.doctor.lines import Line, error, ok, warning
+from activity.doctor.redis_lines import redis_lines, skew
 from activity.models import ArchiveCursor, ArchiveGap, Delivery, Exchange, NotificationChannel
 from activity.schema.drift import CannotCompare, describe, find_drift, remedy
 from activity.store.answers import OwnershipRecord
-from activity.store.client import OLDEST_REDIS, StoreUnavailable, SyncClient, name_of, sync_client
-from activity.store.health import RedisHealth, read_redis_health, read_stream_health
+from activity.store.client import StoreUnavailable, SyncClient, name_of, sync_client
+from activity.store.health import read_stream_health
 from activity.store.ownership import read_ownership_now
 from activity.store.stream import START
 from activity.wire.entries import RETENTION_DAYS, EntryId
 
-#: A page reads every status twice a second and a lease client waits 3 s at the most.
-SLOW_MILLISECONDS: Final = 50.0
-TOO_SLOW_MILLISECONDS: Final = 500.0
-#: Clocks of machines that are kept by NTP differ by milliseconds. Timestamps in entries are of the instance's machine.
-SKEW_MILLISECONDS: Final = 1000.0
-TOO_SKEWED_MILLISECONDS: Final = 10_000.0
 #: A recorder archives an entry within a second; what waits longer than this waits for a recorder.
 LAG_SECONDS: Final = 60
-FULL: Final = 0.9
 
 
 def examine(redis_url: str, *, hidden: Collection[int] = ()) -> list[Line]:
@@ -37,87 +31,11 @@ def examine(redis_url: str, *, hidden: Collection[int] = ()) -> list[Line]:
     """
     lines: list[Line] = []
     with sync_client(redis_url) as client:
-        lines += _redis(client, name_of(redis_url))
+        lines += redis_lines(client, name_of(redis_url))
         lines += _database()
         lines += _exchanges(client, hidden)
     lines += _notifications(hidden)
     return lines
-
-
-# --- Redis ---
-
-
-def _redis(client: SyncClient, name: str) -> Iterator[Line]:
-    try:
-        health = read_redis_health(client)
-    except StoreUnavailable as trouble:
-        yield error(
-            "Redis", f"{name} does not answer: {trouble}", "Start Redis, or set REDIS_URL to the one that runs."
-        )
-        return
-    oldest = ".".join(map(str, OLDEST_REDIS))
-    if tuple(int(part) for part in health.version.split(".")[:2]) < OLDEST_REDIS:
-        yield error("Redis version", f"{health.version} at {name}", f"Upgrade it: at least {oldest} is needed.")
-    else:
-        yield ok("Redis version", f"{health.version} at {name}")
-    yield _latency(health)
-    yield _persistence(health)
-    yield from _eviction(health)
-    yield _skew("Redis' clock", health.ahead_ms, "the machine of Redis")
-
-
-def _latency(health: RedisHealth) -> Line:
-    found = f"{health.latency_ms:.1f} ms for a round trip"
-    if health.latency_ms < SLOW_MILLISECONDS:
-        return ok("Redis latency", found)
-    tell = warning if health.latency_ms < TOO_SLOW_MILLISECONDS else error
-    return tell("Redis latency", found, "Bring Redis nearer, or look for slow commands with SLOWLOG GET.")
-
-
-def _persistence(health: RedisHealth) -> Line:
-    if not health.append_only:
-        return warning(
-            "Redis append-only file",
-            "off: what was written since the last snapshot is gone after a crash",
-            "Set `appendonly yes` (appendfsync everysec), unless a replica is what keeps your data.",
-        )
-    if not health.append_only_written:
-        return error(
-            "Redis append-only file",
-            "on, but its last write failed",
-            "Look into Redis' log: most likely its disk is full or read-only.",
-        )
-    return ok("Redis append-only file", "on")
-
-
-def _eviction(health: RedisHealth) -> Iterator[Line]:
-    policy = health.eviction_policy
-    if policy != "noeviction":
-        what = "leases, which have a TTL," if policy.startswith("volatile") else "leases and streams"
-        yield error(
-            "Redis eviction policy",
-            f"{policy}: when memory is short, Redis deletes {what} and living owners count as dead",
-            "Set `maxmemory-policy noeviction`.",
-        )
-    else:
-        yield ok("Redis eviction policy", policy)
-    used = f"{health.used_bytes / 2**20:.0f} MB used"
-    if not health.limit_bytes:
-        yield ok("Redis memory", f"{used}, no limit")
-    elif health.used_bytes > FULL * health.limit_bytes:
-        text = f"{used} of {health.limit_bytes / 2**20:.0f} MB: when it is full, Redis refuses heartbeats and entries"
-        yield error("Redis memory", text, "Raise `maxmemory`, or give Redis a larger machine.")
-    else:
-        yield ok("Redis memory", f"{used} of {health.limit_bytes / 2**20:.0f} MB")
-
-
-def _skew(name: str, ahead_ms: float, where: str) -> Line:
-    word = "ahead of" if ahead_ms >= 0 else "behind"
-    found = f"{abs(ahead_ms):.0f} ms {word} this machine's"
-    if abs(ahead_ms) < SKEW_MILLISECONDS:
-        return ok(name, found)
-    tell = warning if abs(ahead_ms) < TOO_SKEWED_MILLISECONDS else error
-    return tell(name, found, f"Let NTP keep the time on this machine and on {where} (timedatectl set-ntp true).")
 
 
 # --- the database ---
@@ -160,7 +78,7 @@ def _postgres() -> Iterator[Line]:
         yield error(
             "Database TLS", "this connection is not encrypted", "Set `ssl = on` with a certificate in postgresql.conf."
         )
-    yield _skew("Database's clock", (float(clock) - wall - took / 2) * 1000, "the machine of Postgres")
+    yield skew("Database's clock", (float(clock) - wall - took / 2) * 1000, "the machine of Postgres")
 
 
 def _sqlite() -> Iterator[Line]:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from activity.recorder.notices import Death, event_of_uncounted, reset_fields, uncounted_fields
@@ -26,7 +26,8 @@ class DeathBook:
         self._client = client
         self._host = host
         #: eventId of the newest reset notice that this watcher knows to be written.
-        self._reset_told = ""
+        #: The eventId of the notice that was last seen written, per server: one for each restart of a Redis.
+        self._told: dict[str, str] = {}
 
     async def write(self, death: Death) -> None:
         """Append the notice, unless it stands there already: at the earliest since the last heartbeat."""
@@ -67,21 +68,25 @@ class DeathBook:
             "fields": fields,
         }
         await agree_on_reset(self._client, server.run_id, json.dumps(proposal).encode())
-        await self.finish_reset(server)
+        await self._finish_reset(server.run_id)
 
-    async def finish_reset(self, server: Server) -> None:
+    async def finish_resets(self, servers: Iterable[Server]) -> None:
         """Write what the watchers agreed on, if nobody has yet. Who proposed it may have been killed since."""
-        agreed = await read_agreed_reset(self._client, server.run_id)
+        for run_id in sorted({server.run_id for server in servers}):
+            await self._finish_reset(run_id)
+
+    async def _finish_reset(self, run_id: str) -> None:
+        agreed = await read_agreed_reset(self._client, run_id)
         if agreed is None:
             return
         notice = json.loads(agreed)
         event_id = str(notice["eventId"])
-        if event_id == self._reset_told or notice.get("told"):
+        if event_id == self._told.get(run_id) or notice.get("told"):
             return
         found, last = await find_event(self._client, notice["exchange"], event_id, EntryId.parse(notice["after"]))
         if found is None:
             log.warning("%s", notice["fields"]["error"])
             await append_once(self._client, notice["exchange"], notice["fields"], event_id=event_id, after=last)
         # Told to those who come later as well: they need not look for a notice that may have been trimmed meanwhile.
-        await note_reset_told(self._client, server.run_id, json.dumps({**notice, "told": True}).encode())
-        self._reset_told = event_id
+        await note_reset_told(self._client, run_id, json.dumps({**notice, "told": True}).encode())
+        self._told[run_id] = event_id

@@ -13,25 +13,36 @@ The notice carries an eventId that every watcher computes alike and is looked fo
 is killed between two steps leaves ``lost_pending`` or ``lost:<epoch>`` behind, which any watcher finishes.
 
 A death is settled for one heartbeat interval of its owner, so that owners that vanish together are seen together. When
-more than half of the network, and at least three, are missing at once, or Redis is another one than before, or this
-watcher had lost sight of it, nothing is declared for 60 s. Then one entry says that the registry was reset and names
-everybody. Who is back by then has not died; who is not is dead, and is written down like any other.
+more than half of the network, and at least three, are missing at once, or Redis (on a cluster: the primary of a shard)
+is another one than before, or this watcher had lost sight of it, nothing is declared for 60 s. Then one entry says that
+the registry was reset and names everybody. Who is back by then has not died; who is not is dead, and is written down
+like any other.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from activity.recorder.deathbook import DeathBook
-from activity.recorder.notices import Death, event_of_epoch, event_of_older_writer
+from activity.recorder.sightings import (
+    Alive,
+    DeathOptions,
+    Wait,
+    changed,
+    declared,
+    interval_of,
+    pending,
+    remembered,
+    seen,
+    succeeded,
+    teller,
+)
 from activity.store.answers import Lost, Unreported
 from activity.store.client import AsyncClient, StoreUnavailable
 from activity.store.ownership import Ownership
-from activity.store.watch import Server, Sight, look, newest_state, read_server
-from activity.wire.status import read_status
+from activity.store.watch import Server, Sight, look, newest_state, read_servers
 
 log = logging.getLogger(__name__)
 
@@ -41,42 +52,6 @@ _SIGN_OFF_MILLISECONDS: Final = 1_500
 _UNCHANGED_INTERVALS: Final = 4
 
 Exchanges = Callable[[], Awaitable[Sequence[tuple[int, str]]]]
-
-
-@dataclass(frozen=True, slots=True)
-class DeathOptions:
-    """All in seconds. `settle` None: the owner's own heartbeat interval."""
-
-    period: float = 1.0
-    settle: float | None = None
-    reset_wait: float = 60.0
-    unchanged: float = 60.0
-    many: int = 3
-
-
-@dataclass(slots=True)
-class _Alive:
-    """What this watcher saw last of a status. `*_at` by its own clock, `changed_ms` by Redis'."""
-
-    value: bytes
-    epoch: int
-    interval: int
-    changed_at: float
-    changed_ms: int
-    seen_at: float
-    ttl_ms: int | None
-    told: bool = False
-
-
-@dataclass(slots=True)
-class _Wait:
-    """Nothing is declared before `until`. `certain`: Redis itself changed; else it depends on how many were missing."""
-
-    cause: str
-    certain: bool
-    since_ms: int
-    until: float
-    missing: set[int] = field(default_factory=set)
 
 
 class DeathWatch:
@@ -97,9 +72,10 @@ class DeathWatch:
         self._book = DeathBook(client, host)
         self._options = options or DeathOptions()
         self._clock = clock
-        self._server: Server | None = None
-        self._alive: dict[int, _Alive] = {}
-        self._wait: _Wait | None = None
+        #: The Redis that answered for each exchange at the last look; None before the first. On a cluster, its shard.
+        self._servers: dict[int, Server] | None = None
+        self._alive: dict[int, Alive] = {}
+        self._wait: Wait | None = None
         #: (exchange, epoch) that was missing when a wait ended: it is dead, whoever else is missing.
         self._judged: set[tuple[int, int]] = set()
         self._away = False
@@ -120,48 +96,50 @@ class DeathWatch:
         """Look at everything once and act on it. Raises StoreUnavailable; then the next look goes on."""
         self._names = dict(await self._exchanges())
         ids = list(self._names)
-        server = await read_server(self._client)
+        servers = await read_servers(self._client, ids)
         sights = dict(zip(ids, await look(self._client, ids), strict=True))
         now = self._clock()
-        self._notice_changes(server, now)
-        self._server, self._away = server, False
-        await self._book.finish_reset(server)
-        await self._finish_pending(sights, server)
-        missing = {i for i, sight in sights.items() if await self._is_missing(i, sight, now, server)}
+        self._notice_changes(servers, now)
+        self._servers, self._away = servers, False
+        await self._book.finish_resets(servers.values())
+        await self._finish_pending(sights, servers)
+        missing = {i for i, sight in sights.items() if await self._is_missing(i, sight, now, servers[i])}
         if self._wait is None and self._are_many(missing, sights):
-            self._begin_wait(f"{len(missing)} instances vanished at once", server, now, certain=False)
-        if self._wait is not None:
-            self._wait.missing |= missing
-            self._wait.missing |= {i for i, s in sights.items() if self._fresh_deaths(s)}
-            if now >= self._wait.until:
-                await self._end_wait(self._wait, missing, sights, server)
+            self._begin_wait(f"{len(missing)} instances vanished at once", servers, now)
+        if (wait := self._wait) is not None:
+            wait.missing |= missing
+            wait.missing |= {i for i, s in sights.items() if wait.fresh_deaths(s)}
+            if now >= wait.until:
+                await self._end_wait(wait, missing, sights, servers)
         else:
-            await self._declare(missing, sights, server)
-        await self._look_for_unchanged(sights, server, now)
+            await self._declare(missing, sights, servers)
+        await self._look_for_unchanged(sights, servers, now)
 
     # --- what was seen ---
 
-    def _notice_changes(self, server: Server, now: float) -> None:
-        before = self._server
-        if before is None:
-            self._begin_wait("this recorder has just started", server, now, certain=False)
-        elif server.run_id != before.run_id:
-            self._begin_wait("Redis was restarted, or another server took over", server, now, certain=True)
-        elif server.replication_id != before.replication_id:
-            self._begin_wait("Redis failed over", server, now, certain=True)
+    def _notice_changes(self, servers: dict[int, Server], now: float) -> None:
+        if self._servers is None:
+            self._begin_wait("this recorder has just started", servers, now)
+            return
+        cause, certain = changed(self._servers, servers)
+        if certain:
+            self._begin_wait(cause, servers, now, certain)
         elif self._away:
             log.warning("deaths are watched again")
-            self._begin_wait("this recorder had lost its connection to Redis", server, now, certain=False)
+            self._begin_wait("this recorder had lost its connection to Redis", servers, now)
 
-    def _begin_wait(self, cause: str, server: Server, now: float, *, certain: bool) -> None:
+    def _begin_wait(
+        self, cause: str, servers: dict[int, Server], now: float, certain: frozenset[int] | set[int] = frozenset()
+    ) -> None:
         until = now + self._options.reset_wait
         if self._wait is not None:  # the reason that weighs more stays, the wait begins anew
-            certain, cause = (True, cause) if certain else (self._wait.certain, self._wait.cause)
-            if cause != self._wait.cause:
+            if certain and cause != self._wait.cause:
                 log.info("no death is declared for another %g s: %s", self._options.reset_wait, cause)
-            self._wait.cause, self._wait.certain, self._wait.until = cause, certain, until
+            self._wait.cause = cause if certain else self._wait.cause
+            self._wait.certain |= certain
+            self._wait.until = until
             return
-        self._wait = _Wait(cause, certain, server.now_ms, until)
+        self._wait = Wait(cause, set(certain), {i: server.now_ms for i, server in servers.items()}, until)
         log.info("no death is declared for %g s: %s", self._options.reset_wait, cause)
 
     def _are_many(self, missing: set[int], sights: dict[int, Sight]) -> bool:
@@ -178,11 +156,7 @@ class DeathWatch:
         known = self._alive.get(exchange_id)
         if sight.value is not None:
             if known is None or known.value != sight.value:
-                status = read_status(sight.value).status
-                epoch, interval = (status.epoch or 0, status.interval) if status else (0, 15)
-                known = self._alive[exchange_id] = _Alive(
-                    sight.value, epoch, interval, now, server.now_ms, now, sight.ttl_ms
-                )
+                known = self._alive[exchange_id] = seen(sight, sight.value, now, server)
             known.seen_at, known.ttl_ms = now, sight.ttl_ms
             return False
         if sight.record.state == "held":
@@ -197,7 +171,7 @@ class DeathWatch:
             return False
         return True
 
-    async def _signed_off(self, exchange_id: int, known: _Alive, now: float) -> bool:
+    async def _signed_off(self, exchange_id: int, known: Alive, now: float) -> bool:
         """Whether an older writer has deleted its key, or said that it stopped, instead of letting it run out."""
         if known.ttl_ms is None or (now - known.seen_at) * 1000 < known.ttl_ms - _SIGN_OFF_MILLISECONDS:
             return True
@@ -206,31 +180,31 @@ class DeathWatch:
 
     # --- what is done about it ---
 
-    async def _declare(self, missing: set[int], sights: dict[int, Sight], server: Server) -> None:
+    async def _declare(self, missing: set[int], sights: dict[int, Sight], servers: dict[int, Server]) -> None:
         for exchange_id in sorted(missing):
-            sight, known = sights[exchange_id], self._alive.get(exchange_id)
+            sight, known, server = sights[exchange_id], self._alive.get(exchange_id), servers[exchange_id]
             if sight.record.state == "held":
                 if self._settled(exchange_id, sight, server):
                     await self._declare_lost(exchange_id, sight.record.epoch, server)
             elif known is not None:
-                gone_ms = known.changed_ms + int((known.seen_at - known.changed_at) * 1000) + (known.ttl_ms or 0)
                 judged = (exchange_id, known.epoch) in self._judged
-                if judged or server.now_ms - gone_ms >= self._settle_ms(known.interval):
+                if judged or server.now_ms - known.gone_ms >= self._settle_ms(known.interval):
                     why = "its key ran out" if not known.epoch else "its key and its ownership are gone from Redis"
-                    await self._book.write(self._of_memory(exchange_id, known, gone_ms, server, why))
+                    await self._book.write(
+                        remembered(self._names[exchange_id], exchange_id, known, known.gone_ms, server, why)
+                    )
                     self._alive.pop(exchange_id, None)
-        for sight in sights.values():
+        for exchange_id, sight in sights.items():
             for dead in sight.record.unreported:
-                interval = _interval(dead.payload)
-                if server.now_ms - dead.noticed_ms >= self._settle_ms(interval):
-                    await self._write_unreported(sight.record.exchange_id, dead)
+                if servers[exchange_id].now_ms - dead.noticed_ms >= self._settle_ms(interval_of(dead.payload)):
+                    await self._write_unreported(exchange_id, dead)
             if sight.record.lost_uncounted:
-                await self._book.write_uncounted(sight.record.exchange_id, self._names[sight.record.exchange_id])
+                await self._book.write_uncounted(exchange_id, self._names[exchange_id])
 
     def _settled(self, exchange_id: int, sight: Sight, server: Server) -> bool:
         if (exchange_id, sight.record.epoch) in self._judged:
             return True
-        return server.now_ms - sight.record.until_ms >= self._settle_ms(_interval(sight.record.payload))
+        return server.now_ms - sight.record.until_ms >= self._settle_ms(interval_of(sight.record.payload))
 
     def _settle_ms(self, interval: int) -> float:
         return 1000 * (interval if self._options.settle is None else self._options.settle)
@@ -243,100 +217,53 @@ class DeathWatch:
                 return
             log.info("%s is not lost after all: %s", self._names[exchange_id], answer.reason)
             return
-        death = Death(
-            exchange_id,
-            self._names[exchange_id],
-            event_of_epoch(exchange_id, epoch),
-            epoch,
-            answer.payload,
-            answer.beat_ms,
-            server.now_ms - answer.late_ms,
-            server.now_ms,
-            "its lease ran out",
-        )
-        await self._book.write(death)
+        await self._book.write(declared(self._names[exchange_id], exchange_id, answer, server))
         await ownership.mark_lost_logged(epoch)
         self._alive.pop(exchange_id, None)
         self._judged.discard((exchange_id, epoch))
 
-    async def _finish_pending(self, sights: dict[int, Sight], server: Server) -> None:
+    async def _finish_pending(self, sights: dict[int, Sight], servers: dict[int, Server]) -> None:
         """What another watcher, or this one before it was killed, has declared and not yet written down."""
         for exchange_id, sight in sights.items():
             record = sight.record
             if record.state == "lost_pending":
-                death = Death(
-                    exchange_id,
-                    self._names[exchange_id],
-                    event_of_epoch(exchange_id, record.epoch),
-                    record.epoch,
-                    record.payload,
-                    record.beat_ms,
-                    record.until_ms,
-                    server.now_ms,
-                    "its lease ran out",
-                )
-                await self._book.write(death)
+                await self._book.write(pending(self._names[exchange_id], record, servers[exchange_id]))
                 await Ownership(self._client, exchange_id).mark_lost_logged(record.epoch)
 
     async def _write_unreported(self, exchange_id: int, dead: Unreported) -> None:
-        death = Death(
-            exchange_id,
-            self._names[exchange_id],
-            event_of_epoch(exchange_id, dead.epoch),
-            dead.epoch,
-            dead.payload,
-            dead.beat_ms,
-            dead.noticed_ms,
-            dead.noticed_ms,
-            "another instance found its place empty and took it",
-        )
-        await self._book.write(death)
+        await self._book.write(succeeded(self._names[exchange_id], exchange_id, dead))
         await Ownership(self._client, exchange_id).mark_lost_logged(dead.epoch)
 
-    def _of_memory(self, exchange_id: int, known: _Alive, gone_ms: int, server: Server, why: str) -> Death:
-        event = (
-            event_of_epoch(exchange_id, known.epoch) if known.epoch else event_of_older_writer(exchange_id, known.value)
-        )
-        name = self._names[exchange_id]
-        return Death(exchange_id, name, event, known.epoch, known.value, known.changed_ms, gone_ms, server.now_ms, why)
-
-    async def _look_for_unchanged(self, sights: dict[int, Sight], server: Server, now: float) -> None:
+    async def _look_for_unchanged(self, sights: dict[int, Sight], servers: dict[int, Server], now: float) -> None:
         for exchange_id, known in list(self._alive.items()):
             limit = max(self._options.unchanged, _UNCHANGED_INTERVALS * known.interval if known.interval > 15 else 0)
             idle = known.seen_at - known.changed_at
             present = exchange_id in sights and sights[exchange_id].value is not None
             if present and self._wait is None and not known.told and idle >= limit:
                 why = f"its status has not changed for {idle:.0f} s, though its key is still there"
-                gone_ms = known.changed_ms + int(limit * 1000)
-                await self._book.write(self._of_memory(exchange_id, known, gone_ms, server, why))
+                gone_ms, server = known.changed_ms + int(limit * 1000), servers[exchange_id]
+                await self._book.write(remembered(self._names[exchange_id], exchange_id, known, gone_ms, server, why))
                 known.told = True
             elif exchange_id not in self._names:
                 del self._alive[exchange_id]
 
     # --- a registry that was reset ---
 
-    def _fresh_deaths(self, sight: Sight) -> list[Unreported]:
-        """Deaths whose successors came while nothing is declared."""
-        if self._wait is None:
-            return []
-        return [dead for dead in sight.record.unreported if dead.noticed_ms >= self._wait.since_ms]
-
-    async def _end_wait(self, wait: _Wait, missing: set[int], sights: dict[int, Sight], server: Server) -> None:
+    async def _end_wait(
+        self, wait: Wait, missing: set[int], sights: dict[int, Sight], servers: dict[int, Server]
+    ) -> None:
         affected = {i for i in wait.missing if i in sights}
         present = sum(sight.value is not None for i, sight in sights.items() if i not in affected)
-        many = len(affected) >= self._options.many and len(affected) * 2 > len(affected) + present
-        if affected and (wait.certain or many):
+        if not (len(affected) >= self._options.many and len(affected) * 2 > len(affected) + present):
+            affected &= wait.certain  # the others are no reset: who is not back is dead, who was succeeded has died
+        if affected:
             back = [(self._names[i], i) for i in affected - missing]
             gone = [(self._names[i], i) for i in affected & missing]
-            await self._book.report_reset(wait.cause, back, gone, server)
+            shards = sorted(wait.certain & sights.keys()) or list(sights)
+            await self._book.report_reset(wait.cause, back, gone, teller(servers, shards))
             for exchange_id in affected - missing:
-                for dead in self._fresh_deaths(sights[exchange_id]):
+                for dead in wait.fresh_deaths(sights[exchange_id]):
                     await Ownership(self._client, exchange_id).mark_lost_logged(dead.epoch)
         self._judged = {(i, self._epoch_of(i, sights[i])) for i in missing}
         self._wait = None
         log.info("deaths are declared again")
-
-
-def _interval(payload: bytes) -> int:
-    status = read_status(payload).status
-    return status.interval if status else 15

@@ -8,9 +8,10 @@ from typing import Final
 
 from activity.models import Exchange
 from activity.recorder.database import DatabaseAway, DatabaseThread
-from activity.recorder.deaths import DeathOptions, DeathWatch
+from activity.recorder.deaths import DeathWatch
 from activity.recorder.notify import Notifier, NotifyOptions
 from activity.recorder.outages import Outages
+from activity.recorder.sightings import DeathOptions
 from activity.settling import settle_open
 from activity.store.client import async_client, sync_client
 

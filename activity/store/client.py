@@ -15,14 +15,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisClusterException
 from redis.retry import Retry
+
+from activity.store.cluster import CLUSTER_ERRORS, AsyncCluster, SyncCluster
+from activity.store.urls import is_cluster, name_of, read_cluster_url
 
 #: Seconds that any command may take, connecting included.
 TIMEOUT_SECONDS: Final = 3.0
@@ -37,8 +40,8 @@ OLDEST_REDIS: Final = (6, 2)
 #: hundred-and-first would never be read. Beyond this one, StoreUnavailable says so and the exchange is tried again.
 MOST_CONNECTIONS: Final = 20_000
 
-AsyncClient = redis.asyncio.Redis
-SyncClient = redis.Redis
+AsyncClient = redis.asyncio.Redis | AsyncCluster
+SyncClient = redis.Redis | SyncCluster
 
 _STREAM_COMMANDS = ("XREAD", "XRANGE", "XREVRANGE")
 
@@ -51,15 +54,6 @@ class KeyUnreadable(StoreUnavailable):
     """One key holds something else than it should. Redis is there, and every other key is as good as ever."""
 
 
-def name_of(url: str) -> str:
-    """A Redis URL as it may be shown: without user, password and parameters."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        return f"unix://{parts.path}"
-    host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname or "localhost"
-    return f"{parts.scheme}://{host}:{parts.port or 6379}{parts.path}"
-
-
 @contextmanager
 def redis_errors() -> Iterator[None]:
     """Turn whatever goes wrong between us and Redis into `StoreUnavailable`."""
@@ -69,7 +63,12 @@ def redis_errors() -> Iterator[None]:
         if str(error).startswith("WRONGTYPE"):
             raise KeyUnreadable(f"Redis: {error}") from error
         raise StoreUnavailable(f"Redis: {error}") from error
-    except (redis.RedisError, OSError, TimeoutError) as error:
+    except RedisClusterException as error:
+        if "Cluster mode is not enabled" in str(error):
+            text = "this is one Redis and no cluster: name it in REDIS_URL as redis://HOST:PORT or rediss://HOST:PORT"
+            raise StoreUnavailable(text) from error
+        raise StoreUnavailable(f"Redis Cluster: {error}") from error
+    except (redis.RedisError, *CLUSTER_ERRORS, OSError, TimeoutError) as error:
         raise StoreUnavailable(f"Redis: {error or type(error).__name__}") from error
 
 
@@ -113,11 +112,22 @@ _CONNECTIONS: Final = {Connection: _Tcp, SSLConnection: _Tls, UnixDomainSocketCo
 
 
 def _async(url: str, timeout: float) -> AsyncClient:
-    client: AsyncClient = redis.asyncio.Redis.from_url(
-        url, retry=AsyncRetry(NoBackoff(), 0), max_connections=MOST_CONNECTIONS, **_options(timeout)
-    )
-    pool = client.connection_pool
-    pool.connection_class = _CONNECTIONS[pool.connection_class]  # from_url chooses it by the URL's scheme
+    client: AsyncClient
+    if is_cluster(url):
+        address = read_cluster_url(url)
+        client = AsyncCluster(
+            address,
+            timeout=timeout,
+            limit=timeout,
+            connection_class=_Tls if address.tls else _Tcp,
+            most_connections=MOST_CONNECTIONS,
+        )
+    else:
+        client = redis.asyncio.Redis.from_url(
+            url, retry=AsyncRetry(NoBackoff(), 0), max_connections=MOST_CONNECTIONS, **_options(timeout)
+        )
+        pool = client.connection_pool
+        pool.connection_class = _CONNECTIONS[pool.connection_class]  # from_url chooses it by the URL's scheme
     for command in _STREAM_COMMANDS:
         client.set_response_callback(command, _raw)
     return client
@@ -140,7 +150,10 @@ def blocking_client(url: str) -> AsyncClient:
 
 def sync_client(url: str) -> SyncClient:
     """For threads: its pool hands every thread its own connection. Commands that only read may be retried once."""
-    client: SyncClient = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 1), **_options(TIMEOUT_SECONDS))
+    if is_cluster(url):
+        raw = dict.fromkeys(_STREAM_COMMANDS, _raw)
+        return SyncCluster(read_cluster_url(url), timeout=TIMEOUT_SECONDS, raw=raw)
+    client = redis.Redis.from_url(url, retry=Retry(NoBackoff(), 1), **_options(TIMEOUT_SECONDS))
     for command in _STREAM_COMMANDS:
         client.set_response_callback(command, _raw)
     return client
@@ -153,10 +166,48 @@ def pages_client(url: str) -> SyncClient:
 
 
 def require_redis(client: SyncClient) -> str:
-    """The server's version, e.g. ``7.0.15``. Raises StoreUnavailable where it is away or older than we run on."""
+    """The server's version, e.g. ``7.0.15``; of a cluster that of its oldest node.
+
+    Raises StoreUnavailable where it is away, older than we run on, or a cluster's node without REDIS_URL saying so.
+    """
     with redis_errors():
-        version = str(client.info("server")["redis_version"])
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_REDIS:
+        if isinstance(client, SyncCluster):
+            facts: list[Any] = [node.info("server") for _, node in client.clients()]
+        else:
+            facts = [client.info("server")]
+    if not isinstance(client, SyncCluster) and facts[0].get("redis_mode") == "cluster":
+        raise StoreUnavailable(
+            "this is a node of a Redis Cluster: name it in REDIS_URL as redis+cluster://HOST:PORT,HOST:PORT"
+        )
+    version = min((str(one["redis_version"]) for one in facts), key=_numbers)
+    if _numbers(version)[:2] < OLDEST_REDIS:
         oldest = ".".join(str(part) for part in OLDEST_REDIS)
         raise StoreUnavailable(f"Redis {version} is too old: at least {oldest} is needed")
     return version
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+__all__ = [
+    "BLOCKING_TIMEOUT_SECONDS",
+    "BLOCK_MILLISECONDS",
+    "MOST_CONNECTIONS",
+    "OLDEST_REDIS",
+    "TIMEOUT_SECONDS",
+    "AsyncClient",
+    "AsyncCluster",
+    "KeyUnreadable",
+    "StoreUnavailable",
+    "SyncClient",
+    "SyncCluster",
+    "async_client",
+    "blocking_client",
+    "lease_client",
+    "name_of",
+    "pages_client",
+    "redis_errors",
+    "require_redis",
+    "sync_client",
+]

@@ -6,7 +6,8 @@ from typing import Any
 
 from redis.exceptions import ResponseError
 
-from activity.store.client import SyncClient, redis_errors
+from activity.store.client import SyncClient
+from activity.store.pipelines import read_many_now
 from activity.store.reading import follows
 from activity.store.stream import START
 from activity.wire.entries import EntryId
@@ -34,11 +35,7 @@ class StreamEnds:
 
 def read_stream_ends(client: SyncClient, names: Sequence[str]) -> dict[str, StreamEnds]:
     """First entry and newest id of each stream, in one round trip. What is no stream counts as none."""
-    with redis_errors():
-        pipeline = client.pipeline(transaction=False)
-        for name in names:
-            pipeline.xinfo_stream(stream_key(name))
-        replies = pipeline.execute(raise_on_error=False)
+    replies = read_many_now(client, [("XINFO STREAM", stream_key(name)) for name in names])
     return {name: _ends(reply) for name, reply in zip(names, replies, strict=True)}
 
 

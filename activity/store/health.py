@@ -1,6 +1,7 @@
 """How Redis itself is: what decides whether leases and streams are safe in it, and how long each stream is.
 
-Everything is read with INFO, TIME, XLEN and XINFO: a managed Redis refuses CONFIG.
+Everything is read with INFO, TIME, XINFO and XRANGE, of a cluster with CLUSTER INFO and NODES too: a managed
+Redis refuses CONFIG.
 """
 
 import statistics
@@ -9,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import redis
 from redis.exceptions import ResponseError
 
-from activity.store.client import SyncClient, redis_errors
+from activity.store.client import SyncClient, SyncCluster, redis_errors
 from activity.store.stream import START, after
 from activity.wire.entries import EntryId
 from activity.wire.keys import stream_key
@@ -22,8 +24,13 @@ _ROUND_TRIPS: Final = 7
 
 @dataclass(frozen=True, slots=True)
 class RedisHealth:
-    """One look. Latency in milliseconds; `ahead_ms` is Redis' clock minus this machine's, known to ± latency / 2."""
+    """One look. Latency in milliseconds; `ahead_ms` is Redis' clock minus this machine's, known to ± latency / 2.
 
+    `node` is host:port of a cluster's node, empty for one server. `cluster_node`: it belongs to a cluster.
+    """
+
+    node: str
+    replica: bool
     version: str
     latency_ms: float
     ahead_ms: float
@@ -32,6 +39,18 @@ class RedisHealth:
     eviction_policy: str
     used_bytes: int
     limit_bytes: int
+    cluster_node: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterHealth:
+    """A cluster as one of its nodes sees it: `failed` nodes, and primaries that are `alone`, as host:port@bus."""
+
+    seen_by: str
+    state: str
+    slots: int
+    failed: list[str]
+    alone: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +63,48 @@ class StreamHealth:
     behind: EntryId | None
 
 
-def read_redis_health(client: SyncClient) -> RedisHealth:
-    """Ask the server. Raises StoreUnavailable."""
-    trips, clocks = [], []
+def read_redis_health(client: SyncClient) -> list[RedisHealth]:
+    """Ask the server, or every node of a cluster, primaries first. Raises StoreUnavailable where one is away."""
     with redis_errors():
-        for _ in range(_ROUND_TRIPS):
-            wall, began = time.time(), time.monotonic()
-            seconds, microseconds = client.time()
-            took = time.monotonic() - began
-            trips.append(took)
-            clocks.append((seconds + microseconds / 1e6) - (wall + took / 2))
-        facts: Any = {**client.info("server"), **client.info("persistence"), **client.info("memory")}
+        if not isinstance(client, SyncCluster):
+            return [_health(client, "", replica=False)]
+        client.refresh()
+        primaries = [_health(node, name, replica=False) for name, node in client.clients()]
+        return primaries + [_health(node, name, replica=True) for name, node in client.clients(replicas=True)]
+
+
+def read_cluster_health(client: SyncClient) -> ClusterHealth | None:
+    """What its nodes say of the cluster as a whole, None for one server. Raises StoreUnavailable."""
+    if not isinstance(client, SyncCluster):
+        return None
+    with redis_errors():
+        name, node = client.clients()[0]
+        one_node: Any = node
+        facts = one_node.execute_command("CLUSTER INFO")
+        nodes = one_node.execute_command("CLUSTER NODES")
+    failed = sorted(address for address, one in nodes.items() if "fail" in one["flags"].split(","))
+    standing = {address: one for address, one in nodes.items() if address not in failed}
+    followed = {one["master_id"] for one in standing.values()}
+    alone = sorted(
+        address
+        for address, one in standing.items()
+        if "master" in one["flags"].split(",") and one["slots"] and one["node_id"] not in followed
+    )
+    return ClusterHealth(name, str(facts["cluster_state"]), int(facts["cluster_slots_ok"]), failed, alone)
+
+
+def _health(client: "redis.Redis", node: str, *, replica: bool) -> RedisHealth:
+    trips, clocks = [], []
+    for _ in range(_ROUND_TRIPS):
+        wall, began = time.time(), time.monotonic()
+        reply: Any = client.time()
+        took = time.monotonic() - began
+        trips.append(took)
+        clocks.append((reply[0] + reply[1] / 1e6) - (wall + took / 2))
+    facts: Any = {**client.info("server"), **client.info("persistence"), **client.info("memory")}
     return RedisHealth(
+        node=node,
+        replica=replica,
         version=str(facts["redis_version"]),
         latency_ms=statistics.median(trips) * 1000,
         ahead_ms=statistics.median(clocks) * 1000,
@@ -64,6 +113,7 @@ def read_redis_health(client: SyncClient) -> RedisHealth:
         eviction_policy=str(facts.get("maxmemory_policy", "unknown")),
         used_bytes=int(facts.get("used_memory", 0)),
         limit_bytes=int(facts.get("maxmemory", 0)),
+        cluster_node=facts.get("redis_mode") == "cluster",
     )
 
 

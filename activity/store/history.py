@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from activity.store.client import KeyUnreadable, SyncClient, redis_errors
+from activity.store.pipelines import Command, read_many_now
 from activity.wire.entries import EntryId, StreamEntry, read_entry
 from activity.wire.keys import ownership_key, status_key, stream_key
 from activity.wire.status import StatusReading, read_status
@@ -122,14 +123,11 @@ def read_raw_statuses(client: SyncClient, exchange_ids: Sequence[int]) -> list[R
     """The status keys by single-key GETs, in one round trip per 500. Never SCAN or KEYS."""
     found: list[RawStatus] = []
     for start in range(0, len(exchange_ids), _PIPELINE):
-        with redis_errors():
-            pipeline = client.pipeline(transaction=False)
-            for exchange_id in exchange_ids[start : start + _PIPELINE]:
-                key = status_key(exchange_id)
-                pipeline.get(key)
-                pipeline.pttl(key)
-                pipeline.hget(ownership_key(exchange_id), "state")
-            replies = pipeline.execute(raise_on_error=False)
+        commands: list[Command] = []
+        for exchange_id in exchange_ids[start : start + _PIPELINE]:
+            key = status_key(exchange_id)
+            commands += [("GET", key), ("PTTL", key), ("HGET", ownership_key(exchange_id), "state")]
+        replies = read_many_now(client, commands)
         found += [_raw_status(*replies[at : at + 3]) for at in range(0, len(replies), 3)]
     return found
 
@@ -211,11 +209,7 @@ def read_newest_ids(client: SyncClient, names: Sequence[str]) -> dict[str, str]:
 
     Take it before the entries are read, so that nothing falls between the first paint and the socket.
     """
-    with redis_errors():
-        pipeline = client.pipeline(transaction=False)
-        for name in names:
-            pipeline.xrevrange(stream_key(name), count=1)
-        replies = pipeline.execute(raise_on_error=False)
+    replies = read_many_now(client, [("XREVRANGE", stream_key(name), "+", "-", "COUNT", 1) for name in names])
     # An error is a key that holds no stream: for the others it means nothing.
     found = [rows if isinstance(rows, list) else [] for rows in replies]
     return {name: rows[0][0].decode("ascii") if rows else "0-0" for name, rows in zip(names, found, strict=True)}

@@ -32,6 +32,7 @@ from activity.store.answers import (
     read_record,
 )
 from activity.store.client import AsyncClient, SyncClient, redis_errors
+from activity.store.pipelines import read_many, read_many_now, whole
 from activity.wire.keys import ownership_key, standbys_until_key, status_key
 from activity.wire.status import InstanceStatus
 
@@ -200,11 +201,7 @@ async def read_ownership(client: AsyncClient, exchange_ids: Sequence[int]) -> li
     records: list[OwnershipRecord] = []
     for start in range(0, len(exchange_ids), _PIPELINE):
         part = exchange_ids[start : start + _PIPELINE]
-        pipeline: Any = client.pipeline(transaction=False)
-        for exchange_id in part:
-            pipeline.hgetall(ownership_key(exchange_id))
-        with redis_errors():
-            found = await pipeline.execute()
+        found = whole(await read_many(client, [("HGETALL", ownership_key(exchange_id)) for exchange_id in part]))
         records += [read_record(exchange_id, one) for exchange_id, one in zip(part, found, strict=True)]
     return records
 
@@ -214,11 +211,7 @@ def read_ownership_now(client: SyncClient, exchange_ids: Sequence[int]) -> list[
     records: list[OwnershipRecord] = []
     for start in range(0, len(exchange_ids), _PIPELINE):
         part = exchange_ids[start : start + _PIPELINE]
-        pipeline: Any = client.pipeline(transaction=False)
-        for exchange_id in part:
-            pipeline.hgetall(ownership_key(exchange_id))
-        with redis_errors():
-            found = pipeline.execute()
+        found = whole(read_many_now(client, [("HGETALL", ownership_key(exchange_id)) for exchange_id in part]))
         records += [read_record(exchange_id, one) for exchange_id, one in zip(part, found, strict=True)]
     return records
 

@@ -1,18 +1,22 @@
 """Reading on in a stream, and knowing at the same moment whether anything between the cursor and the answer is gone.
 
 One MULTI looks at the cursor's own entry, what follows it, the first entry and the newest id: an answer that is put
-together from several moments would call whole what was trimmed between two of them.
+together from several moments would call whole what was trimmed between two of them. On a cluster it is one script,
+which is sent on as a whole where its slot has moved.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from importlib import resources
+from typing import Any, Final, Literal, NamedTuple
 
 from redis.exceptions import ResponseError
 
-from activity.store.client import BLOCK_MILLISECONDS, AsyncClient, redis_errors
+from activity.store.client import BLOCK_MILLISECONDS, AsyncClient, AsyncCluster, redis_errors
 from activity.store.stream import START, after
 from activity.wire.entries import EntryId, StreamEntry, classify, decode_fields
 from activity.wire.keys import stream_key
+
+_READ_ON: Final = (resources.files("activity.store") / "lua" / "read_on.lua").read_text("utf-8")
 
 
 class RawEntry(NamedTuple):
@@ -87,6 +91,8 @@ def _fate(cursor: EntryId, held: bool, first: EntryId | None, newest: EntryId) -
 async def read_on(client: AsyncClient, exchange_name: str, cursor: EntryId, count: int) -> Reading:
     """Up to `count` entries after the cursor, oldest first, and what became of the others. Raises StoreUnavailable."""
     key = stream_key(exchange_name)
+    if isinstance(client, AsyncCluster):
+        return await _read_on_cluster(client, key, cursor, count)
     with redis_errors():
         pipeline = client.pipeline(transaction=True)
         pipeline.xrange(key, min=str(cursor), max=str(cursor), count=1)
@@ -106,6 +112,14 @@ async def read_on(client: AsyncClient, exchange_name: str, cursor: EntryId, coun
             newest, length = _id(info["last-generated-id"]), int(info["length"])
     first = _id(begin[0][0]) if begin else None
     return Reading(_fate(cursor, bool(held), first, newest), _raw(rows), first, newest, length)
+
+
+async def _read_on_cluster(client: AsyncCluster, key: str, cursor: EntryId, count: int) -> Reading:
+    with redis_errors():
+        reply: Any = await client.eval(_READ_ON, 1, key, str(cursor), after(cursor), str(count))
+    held, rows, begin, last, length = reply
+    first, newest = _id(begin[0][0]) if begin else None, _id(last) if last else START
+    return Reading(_fate(cursor, bool(held), first, newest), _raw(rows), first, newest, int(length))
 
 
 async def wait_beyond(client: AsyncClient, exchange_name: str, cursor: EntryId) -> bool:

@@ -1,11 +1,13 @@
 """What a watcher of deaths looks at: every exchange's status and ownership, and which Redis it is that answers."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from activity.store.answers import OwnershipRecord, read_record
-from activity.store.client import AsyncClient, redis_errors
+from activity.store.client import AsyncClient, AsyncCluster, redis_errors
+from activity.store.pipelines import Command, read_many, whole
 from activity.wire.entries import EntryId, StreamEntry, read_entry
 from activity.wire.keys import ownership_key, reset_key, status_key, stream_key
 
@@ -35,12 +37,38 @@ class Sight:
     record: OwnershipRecord
 
 
-async def read_server(client: AsyncClient) -> Server:
-    """Ask the server who it is. Raises StoreUnavailable."""
+async def read_servers(client: AsyncClient, exchange_ids: Sequence[int]) -> dict[int, Server]:
+    """Who answers for each exchange: one server, on a cluster the primary of its shard. Raises StoreUnavailable."""
+    if not exchange_ids:
+        return {}
     with redis_errors():
+        if isinstance(client, AsyncCluster):
+            return await _read_primaries(client, exchange_ids)
         pipeline: Any = client.pipeline(transaction=False)
         server, replication, clock = await pipeline.info("server").info("replication").time().execute()
-    return Server(str(server["run_id"]), str(replication["master_replid"]), clock[0] * 1000 + clock[1] // 1000)
+    return dict.fromkeys(exchange_ids, _server(server, replication, clock))
+
+
+async def _read_primaries(client: AsyncCluster, exchange_ids: Sequence[int]) -> dict[int, Server]:
+    try:
+        async with asyncio.timeout(client.limit):
+            await client.initialize()
+            nodes = {i: client.get_node_from_key(status_key(i)) for i in exchange_ids}
+            servers: dict[Any, Server] = {}
+            for node in {node.name: node for node in nodes.values() if node}.values():
+                server: Any = await node.execute_command("INFO", "server")
+                replication: Any = await node.execute_command("INFO", "replication")
+                servers[node] = _server(server, replication, await node.execute_command("TIME"))
+    except BaseException:  # cancelled as well: what it was about to learn is not known
+        client.refresh_later()
+        raise
+    return {i: servers[node] for i, node in nodes.items()}
+
+
+def _server(server: Any, replication: Any, clock: Any) -> Server:
+    return Server(
+        str(server["run_id"]), str(replication["master_replid"]), int(clock[0]) * 1000 + int(clock[1]) // 1000
+    )
 
 
 async def look(client: AsyncClient, exchange_ids: Sequence[int]) -> list[Sight]:
@@ -48,12 +76,11 @@ async def look(client: AsyncClient, exchange_ids: Sequence[int]) -> list[Sight]:
     sights: list[Sight] = []
     for start in range(0, len(exchange_ids), _PIPELINE):
         part = exchange_ids[start : start + _PIPELINE]
-        pipeline: Any = client.pipeline(transaction=False)
+        commands: list[Command] = []
         for exchange_id in part:
             key = status_key(exchange_id)
-            pipeline.get(key).pttl(key).hgetall(ownership_key(exchange_id))
-        with redis_errors():
-            found = await pipeline.execute()
+            commands += [("GET", key), ("PTTL", key), ("HGETALL", ownership_key(exchange_id))]
+        found = whole(await read_many(client, commands))
         for place, exchange_id in enumerate(part):
             value, ttl, fields = found[3 * place : 3 * place + 3]
             alive = value is not None and ttl != -2  # -2: it ran out between the two commands

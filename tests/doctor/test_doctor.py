@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from activity.doctor import Level, Line, examine
-from activity.doctor.examination import _skew
+from activity.doctor.redis_lines import skew
 from activity.doctor.socket import examine_socket
 from activity.models import Delivery, Exchange, NotificationChannel
 from activity.wire.keys import ownership_key, stream_key
@@ -78,7 +78,7 @@ def test_an_older_redis_still_passes(db: None) -> None:
     ("ahead_ms", "level"), [(3, "ok"), (-900, "ok"), (-1500, "warning"), (9000, "warning"), (-20_000, "error")]
 )
 def test_clocks_that_differ_are_told(ahead_ms: float, level: str) -> None:
-    line = _skew("Redis' clock", ahead_ms, "the machine of Redis")
+    line = skew("Redis' clock", ahead_ms, "the machine of Redis")
     assert line.level == level
     assert ("behind" in line.found) == (ahead_ms < 0)
 

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from activity.recorder import deathbook
-from activity.recorder.deaths import DeathOptions
+from activity.recorder.sightings import DeathOptions
 from activity.store.client import async_client
 from activity.store.once import append_once
 from activity.store.ownership import Ownership

@@ -14,8 +14,8 @@ django.setup()
 
 from activity.recorder import archive, jobs  # noqa: E402
 from activity.recorder.database import limit_waiting  # noqa: E402
-from activity.recorder.deaths import DeathOptions  # noqa: E402
 from activity.recorder.service import Job, serve  # noqa: E402
+from activity.recorder.sightings import DeathOptions  # noqa: E402
 from perseus_admin.config import settings  # noqa: E402
 
 

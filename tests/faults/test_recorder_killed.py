@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis
 
-from activity.recorder.deaths import DeathOptions
+from activity.recorder.sightings import DeathOptions
 from activity.wire.keys import stream_key
 from tests.recorder.archiving import Database, gaps, in_archive, in_stream, record_once, write
 from tests.recorder.telling import SECRET, Answer, error, remote

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from activity.recorder.deaths import DeathOptions
+from activity.recorder.sightings import DeathOptions
 from activity.store.watch import look
 from activity.wire.clock import now_timestamp
 from activity.wire.entries import read_entry

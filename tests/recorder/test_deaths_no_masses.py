@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from activity.recorder.deaths import DeathOptions
+from activity.recorder.sightings import DeathOptions
 from tests.recorder.watching import NAMES, Clock, Owners, clients, entries, gone, look_until, watcher, written
 from tests.servers import RedisServer
 

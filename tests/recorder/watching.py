@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from activity.recorder.deaths import DeathOptions, DeathWatch
+from activity.recorder.deaths import DeathWatch
+from activity.recorder.sightings import DeathOptions
 from activity.store.client import AsyncClient, async_client, lease_client
 from activity.store.ownership import Claimed, Ownership
 from activity.wire.clock import now_timestamp

@@ -28,6 +28,21 @@ async def _ask_for_ever(client: AsyncClient, asking: Asking) -> None:
         await asking(client)
 
 
+async def cancel_after(client: AsyncClient, asking: Asking, turns: int) -> None:
+    """Cancel whoever asks for ever, after that many turns of the loop. Fails where that was lost."""
+    task = asyncio.create_task(_ask_for_ever(client, asking), name="asks for ever")
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task}, timeout=PATIENCE)
+    lost = not task.done()
+    while not task.done():  # so that nothing is left behind
+        task.cancel()
+        await asyncio.sleep(0)
+    assert not lost, f"a cancellation after {turns} turns of the loop was lost"
+    assert task.cancelled()
+
+
 @pytest.mark.parametrize("kind", [async_client, blocking_client, lease_client])
 @pytest.mark.parametrize("asking", ASKING.values(), ids=ASKING.keys())
 async def test_a_cancellation_is_never_lost_whatever_it_meets(
@@ -37,16 +52,6 @@ async def test_a_cancellation_is_never_lost_whatever_it_meets(
     try:
         await client.xadd("logs:network:kraken", {"event": "error"})
         for turns in TURNS:
-            task = asyncio.create_task(_ask_for_ever(client, asking), name="asks for ever")
-            for _ in range(turns):
-                await asyncio.sleep(0)
-            task.cancel()
-            await asyncio.wait({task}, timeout=PATIENCE)
-            lost = not task.done()
-            while not task.done():  # so that nothing is left behind
-                task.cancel()
-                await asyncio.sleep(0)
-            assert not lost, f"a cancellation after {turns} turns of the loop was lost"
-            assert task.cancelled()
+            await cancel_after(client, asking, turns)
     finally:
         await client.aclose()
