@@ -1,9 +1,12 @@
 """The only rule about rights. Pages, sockets, API and admin ask here, and nobody looks at permissions elsewhere."""
 
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from typing import Final, Literal
 
-from django.contrib.auth.models import AnonymousUser
-from django.db.models import QuerySet
+from django.contrib.auth.models import AnonymousUser, Permission
+from django.db.models import Q, QuerySet
+from guardian.models import GroupObjectPermission, UserObjectPermission
 from guardian.shortcuts import get_objects_for_user
 
 from activity.models import Exchange, User
@@ -18,6 +21,9 @@ _PERMISSIONS: Final[dict[Verb, str]] = {
     "takeover": "activity.takeover_exchange",
     "administer": "activity.administer_exchange",
 }
+
+#: Users of one query: SQLite takes 1,000 parameters at the least.
+_USERS: Final = 500
 
 
 def can(user: User | AnonymousUser, exchange: Exchange, verb: Verb) -> bool:
@@ -38,3 +44,54 @@ def visible_exchanges(user: User | AnonymousUser) -> QuerySet[Exchange]:
         return active.none()
     visible: QuerySet[Exchange] = get_objects_for_user(user, _PERMISSIONS["view"], klass=active)
     return visible
+
+
+def active_exchanges() -> dict[str, int]:
+    """Every active exchange, name to id, by name."""
+    return dict(Exchange.objects.filter(active=True).order_by("name").values_list("name", "id"))
+
+
+def visible_to(users: Collection[User], active: Mapping[str, int]) -> dict[int, Mapping[str, int]]:
+    """`visible_exchanges` of many users at once, by the user's id: name to id, out of `active`.
+
+    Four queries per 500 users. A test compares it with `visible_exchanges` over every way to a right.
+    """
+    found: dict[int, Mapping[str, int]] = {}
+    asked: list[int] = []
+    for user in users:
+        if user.is_active and user.is_superuser:
+            found[user.pk] = active
+        else:
+            found[user.pk] = {}
+            if user.is_active:
+                asked.append(user.pk)
+    app, codename = _PERMISSIONS["view"].split(".")
+    permission = Permission.objects.filter(
+        codename=codename,
+        content_type__app_label=app,
+        content_type__model=Exchange._meta.model_name,  # noqa: SLF001
+    ).first()
+    if permission is None or not asked:
+        return found
+    granted: defaultdict[int, set[str]] = defaultdict(set)
+    everything: set[int] = set()
+    for some in _in_turn(asked):
+        of_all = Q(user_permissions=permission) | Q(groups__permissions=permission)
+        everything.update(User.objects.filter(of_all, pk__in=some).values_list("pk", flat=True))
+        own = UserObjectPermission.objects.filter(permission=permission, user_id__in=some)
+        of_groups = GroupObjectPermission.objects.filter(permission=permission, group__user__in=some)
+        for user_id, exchange_id in own.values_list("user_id", "object_pk"):
+            granted[user_id].add(exchange_id)
+        for user_id, exchange_id in of_groups.values_list("group__user", "object_pk"):
+            granted[user_id].add(exchange_id)
+    for user_id in asked:
+        if user_id in everything:
+            found[user_id] = active
+        elif ids := granted.get(user_id):
+            found[user_id] = {name: number for name, number in active.items() if str(number) in ids}
+    return found
+
+
+def _in_turn(ids: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(ids), _USERS):
+        yield ids[start : start + _USERS]

@@ -5,25 +5,20 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
-from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from pydantic import ValidationError
 
-from activity.access import can, visible_exchanges
 from activity.feed.hub import TailFailed
 from activity.feed.service import feed
 from activity.feed.viewer import Stalled, Viewer
-from activity.identity import Credentials, user_of
-from activity.models import Exchange
+from activity.identity import Credentials
+from activity.rights import RightsUnknown, Sight, rights
 from activity.wire.entries import EntryId
 from activity.wire.frames import CLIENT_FRAME, Ack, CloseCode, Closing, Subscribe
 from perseus_admin.config import settings
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks at a socket's session and rights. Signing out, a deactivated user and a withdrawn grant
-#: end the socket within this, whichever process they happened in.
-RECHECK_SECONDS: Final = 5.0
 #: Sockets that one user may have open on one web process: each may hold 256 KB for its client.
 SOCKETS_PER_USER: Final = 50
 #: Seconds that a client may take from opening the socket to its first frame.
@@ -42,7 +37,7 @@ class Refused(Exception):
 
 
 class FeedConsumer(AsyncWebsocketConsumer):
-    """One socket. Its two tasks, the feed and the recheck of rights, end with it; either one's end ends the socket."""
+    """One socket. The task that feeds it ends with it, and its end ends the socket; so does a withdrawn right."""
 
     async def dispatch(self, message: Any) -> None:
         """What a client sends touches no database: closing old connections first is a thread's turn per frame."""
@@ -57,22 +52,32 @@ class FeedConsumer(AsyncWebsocketConsumer):
         self.user_id = 0
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._credentials = Credentials.of_scope(self.scope)
+        self._visible: Mapping[str, int] = {}
+        self._admitted = False
         await self.accept()
         try:
-            self._visible = await self._look_up()
+            sight = await rights().ask(self._credentials)
+            self._visible = self._seen_with(sight)
         except Refused as refused:
             await self._close(refused)
             return
-        sockets = feed(settings().redis).sockets
-        if sum(other.user_id == self.user_id for other in sockets) >= SOCKETS_PER_USER:
+        except RightsUnknown as error:
+            await self._close(Refused(INTERNAL_ERROR, f"{error}; resume"))
+            return
+        self.user_id = sight.user_id if sight else 0
+        if not feed(settings().redis).admit(self, SOCKETS_PER_USER):
             await self._close(Refused(CloseCode.TOO_MANY_SOCKETS, f"{SOCKETS_PER_USER} sockets of this user are open"))
             return
-        sockets.add(self)
-        self._start("rights", self._recheck())
+        self._admitted = True
+        rights().follow(self._credentials, self)
+        self._timer = asyncio.get_running_loop().call_later(SUBSCRIBE_SECONDS, self._check_subscribed)
 
     async def disconnect(self, code: int) -> None:
         """The socket is gone: stop what feeds it."""
-        feed(settings().redis).sockets.discard(self)
+        if self._admitted:
+            self._timer.cancel()
+            rights().leave(self._credentials, self)
+            feed(settings().redis).dismiss(self)
         for task in self._tasks.values():
             task.cancel()
         if self._tasks:
@@ -92,30 +97,30 @@ class FeedConsumer(AsyncWebsocketConsumer):
         await self.close(code=CloseCode.RESTART)
 
     def _handle(self, frame: Subscribe | Ack) -> None:
-        if "rights" not in self._tasks:
-            return  # refused at the door; the close is on its way
+        if not self._admitted or "end" in self._tasks:
+            return  # refused; the close is on its way
         match frame:
             case Ack(last=last) if self._viewer is not None:
-                self._acknowledge(self._viewer, _cursors("last", last))
+                self._acknowledge(self._viewer, _cursors("last", last), frame.statuses)
             case Ack():
                 raise Refused(CloseCode.MALFORMED, "ack: subscribe first")
             case Subscribe() if self._viewer is not None:
                 raise Refused(CloseCode.MALFORMED, "subscribe: only once per connection")
             case Subscribe(after=after):
-                self._subscribe(_cursors("after", after))
+                self._subscribe(_cursors("after", after), statuses_together=frame.statuses)
 
-    def _acknowledge(self, viewer: Viewer, last: Mapping[str, EntryId]) -> None:
+    def _acknowledge(self, viewer: Viewer, last: Mapping[str, EntryId], statuses: int) -> None:
         try:
-            viewer.acknowledge(last)
+            viewer.acknowledge(last, statuses)
         except ValueError as error:
             raise Refused(CloseCode.MALFORMED, f"ack: {error}") from None
 
-    def _subscribe(self, after: Mapping[str, EntryId]) -> None:
+    def _subscribe(self, after: Mapping[str, EntryId], *, statuses_together: bool) -> None:
         named = self._exchange_name()
         if named is not None and (foreign := set(after) - {named}):
             raise Refused(CloseCode.MALFORMED, f"after: {min(foreign)[:60]!r} is not the exchange of this socket")
         service = feed(settings().redis)
-        viewer = Viewer(service.hub, service.board, self._send_text, after)
+        viewer = Viewer(service.hub, service.board, self._send_text, after, statuses_together=statuses_together)
         viewer.show(self._visible)
         self._viewer = viewer
         self._start("feed", viewer.run())
@@ -127,35 +132,43 @@ class FeedConsumer(AsyncWebsocketConsumer):
         name: str | None = self.scope["url_route"]["kwargs"].get("name")
         return name
 
-    @database_sync_to_async
-    def _look_up(self) -> dict[str, int]:
+    def rights_are(self, sight: Sight | None) -> None:
+        """The rights as of the newest look: the feed follows them, or the socket ends."""
+        try:
+            visible = self._seen_with(sight)
+        except Refused as refused:
+            self._end(refused)
+            return
+        if visible is not self._visible:
+            self._visible = visible
+            if self._viewer is not None:
+                self._viewer.show(visible)
+
+    def rights_are_unknown(self) -> None:
+        """Nobody could say for too long whether this socket may still be fed."""
+        self._end(Refused(INTERNAL_ERROR, "rights cannot be looked up; resume"))
+
+    def _seen_with(self, sight: Sight | None) -> Mapping[str, int]:
         """The exchanges (name to id) of this socket that its user may view now. Raises Refused."""
-        user = user_of(self._credentials)
-        if user is None:
+        if sight is None:
             raise Refused(CloseCode.SIGNED_OUT, "not signed in")
-        self.user_id = user.pk
         name = self._exchange_name()
         if name is None:
-            return dict(visible_exchanges(user).values_list("name", "id"))
-        exchange = Exchange.objects.filter(name=name, active=True).first()
-        if exchange is None:
-            known = ", ".join(visible_exchanges(user).values_list("name", flat=True))
-            raise Refused(CloseCode.UNKNOWN_EXCHANGE, f"unknown exchange; known: {known or 'none'}")
-        if not can(user, exchange, "view"):
+            return sight.visible
+        if name not in sight.active:
+            raise Refused(CloseCode.UNKNOWN_EXCHANGE, f"unknown exchange; known: {', '.join(sight.visible) or 'none'}")
+        if name not in sight.visible:
             raise Refused(CloseCode.FORBIDDEN, "no right to view this exchange")
-        return {exchange.name: exchange.pk}
+        number = sight.visible[name]
+        return self._visible if self._visible == {name: number} else {name: number}
 
-    async def _recheck(self) -> None:
-        opened = asyncio.get_running_loop().time()
-        while True:
-            await asyncio.sleep(RECHECK_SECONDS)
-            visible = await self._look_up()
-            if visible != self._visible:
-                self._visible = visible
-                if self._viewer is not None:
-                    self._viewer.show(visible)
-            if self._viewer is None and asyncio.get_running_loop().time() - opened > SUBSCRIBE_SECONDS:
-                raise Refused(CloseCode.MALFORMED, "subscribe: expected as the first frame within 30 s")
+    def _check_subscribed(self) -> None:
+        if self._viewer is None:
+            self._end(Refused(CloseCode.MALFORMED, "subscribe: expected as the first frame within 30 s"))
+
+    def _end(self, refused: Refused) -> None:
+        if "end" not in self._tasks:
+            self._start("end", self._close(refused))
 
     def _start(self, name: str, work: Any) -> None:
         self._tasks[name] = asyncio.create_task(self._watch(name, work), name=f"socket {name}")

@@ -1,23 +1,28 @@
 """Every status, read once per process and period, and at once after a transition was seen on a stream.
 
-A viewer that watches gets a status frame on every change of state, owner or liveness, and on each heartbeat.
+A viewer that watches is told every change of state, owner or liveness, and each heartbeat. What has changed is kept in
+a log, and a viewer has a place in it: telling a thousand viewers costs what has changed, and not what there is.
 """
 
 import asyncio
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from channels.db import database_sync_to_async
 
+from activity.feed.audience import Audience, Audiences, Bell
 from activity.history import ArchiveAway, read_last_known
 from activity.store.client import StoreUnavailable, SyncClient
-from activity.store.history import RawStatus, read_raw_statuses
+from activity.store.history import RawStatus
+from activity.store.statuses import Glance, Glances, raw_status
 from activity.wire.entries import StreamEntry
-from activity.wire.frames import Status, Store, encode_json
+from activity.wire.frames import Beat, Status, Store, encode_json
+from activity.wire.status import StatusReading
 
 log = logging.getLogger(__name__)
 
@@ -29,135 +34,167 @@ RISE_MILLISECONDS: Final = 400
 FLOOR_SECONDS: Final = 0.05
 #: Seconds between two looks at all keys: a key that expires is told within the TTL and a second.
 PERIOD_SECONDS: Final = 0.5
+#: A heartbeat that changed nothing else waits for others to travel with: 1/24 of its TTL, so 1.9 s of 45, at most this.
+HOLD_SECONDS: Final = 2.0
+_HOLD_SHARE: Final = 24
+#: Bytes of statuses in one message, unless a single one is larger: an eighth of a client's window.
+MESSAGE_BYTES: Final = 64 * 1024
+#: Messages kept until the next look, for viewers in lockstep. The oldest is dropped and made again for who needs it.
+_CACHED_MESSAGES: Final = 64
 
 
 @dataclass(slots=True)
 class _Known:
-    """The newest look at one exchange. `change` rises with everything that viewers must be told."""
+    """The newest look at one exchange."""
 
-    exchange_id: int
+    exchange: str
+    glance: Glance
     raw: RawStatus
+    reading: StatusReading | None
     seen_at: float
     last_known: StreamEntry | None
-    change: int
+    #: The newest change at all, and the newest that was more than a heartbeat, in the board's count.
+    change: int = 0
+    whole: int = 0
+    #: The status frame but for its last field and brace, as of this look.
     text: str = ""
-    text_at: float = 0.0
+
+    def ttl_ms(self, now: float) -> int | None:
+        """What the key had left at the look, aged until now."""
+        left = self.raw.ttl_ms
+        return max(0, left - int((now - self.seen_at) * 1000)) if left is not None else None
+
+    def frame(self, now: float) -> str:
+        """The status frame. Encoded once per look, with the time left as of now."""
+        if not self.text:
+            reading = self.reading
+            frame = Status(
+                exchange=self.exchange,
+                online=reading is not None,
+                status=(reading.fields or None) if reading else None,
+                lastKnown=self.last_known.to_json() if self.last_known else None,
+                problem=reading.problem if reading else "",
+                ownerState=self.raw.owner_state,
+            )
+            self.text = encode_json(frame.model_dump(exclude={"ttlMs"}))[:-1]
+        left = self.ttl_ms(now)
+        return f'{self.text},"ttlMs":{"null" if left is None else left}}}'
+
+    def beat(self, now: float) -> str:
+        """The heartbeat alone, for who has the rest."""
+        fields = self.reading.fields if self.reading else {}
+        beat = Beat(exchange=self.exchange, lastHeartbeat=fields.get("lastHeartbeat"), ttlMs=self.ttl_ms(now))
+        return encode_json(beat.model_dump())
 
 
-def _differs(known: _Known, raw: RawStatus, now: float) -> bool:
-    """Whether viewers must be told: another value or owner state, or a TTL that rose, which only a heartbeat does."""
-    if (known.raw.value, known.raw.owner_state, known.raw.problem) != (raw.value, raw.owner_state, raw.problem):
-        return True
-    if known.raw.ttl_ms is None or raw.ttl_ms is None:
-        return known.raw.ttl_ms is not raw.ttl_ms
-    return raw.ttl_ms > known.raw.ttl_ms - (now - known.seen_at) * 1000 + RISE_MILLISECONDS
+class Message(NamedTuple):
+    """What a viewer is told next: texts of frames, up to which change, and their bytes."""
+
+    texts: tuple[str, ...]
+    upto: int
+    size: int
 
 
-class Subscription:
-    """What one viewer has been told. Keeps one number per exchange: a newer status replaces an unsent older one."""
-
-    def __init__(self, board: "Board", waker: asyncio.Event) -> None:
-        self._board = board
-        self._waker = waker
-        self._told: dict[str, int] = {}
-        self._told_away: str | None = None
-        self._since = time.monotonic()
-
-    def frames(self, wanted: Mapping[str, int]) -> Iterator[str]:
-        """Frames that this viewer lacks, for the exchanges (name to id) that it wants."""
-        self._board.want(self, wanted)
-        if self._board.tried_at < self._since:
-            return  # what was seen before this viewer came may be over: it waits for a look of its own
-        if self._told_away != self._board.away:
-            self._told_away = self._board.away
-            yield self._board.store_frame()
-        if self._board.looked_at < self._since:
-            return
-        for exchange in wanted:
-            known = self._board.known.get(exchange)
-            if known is not None and self._told.get(exchange) != known.change:
-                self._told[exchange] = known.change
-                yield self._board.frame(exchange, known)
-        for exchange in [name for name in self._told if name not in wanted]:
-            del self._told[exchange]
-
-    def close(self) -> None:
-        """The viewer is gone."""
-        self._board.drop(self, self._waker)
+def _is_heartbeat(before: _Known | None, after: _Known) -> bool:
+    """Whether nothing but `lastHeartbeat` and the TTL differ."""
+    if before is None or before.reading is None or after.reading is None:
+        return False
+    told, tells = before.reading, after.reading
+    if (before.raw.owner_state, told.problem) != (after.raw.owner_state, tells.problem) or not tells.fields:
+        return False
+    return told.fields.keys() == tells.fields.keys() and told.fields | {
+        "lastHeartbeat": tells.fields.get("lastHeartbeat")
+    } == (tells.fields)
 
 
 class Board:
     """The statuses of all exchanges that any viewer of this process wants."""
 
-    def __init__(self, client: SyncClient) -> None:
+    def __init__(self, client: SyncClient, audiences: Audiences) -> None:
         """`client` is the process' sync client: reads run in a thread, off the event loop."""
         self.known: dict[str, _Known] = {}
+        #: The newest change. What happened is in `_log`, as two columns: a change's number, and the exchange.
+        self.change = 0
+        self._numbers: list[int] = []
+        self._names: list[str] = []
         #: Why Redis cannot be read at present; empty while it can.
         self.away = ""
         #: When the newest look that succeeded began, and the newest of all, by the monotonic clock.
         self.looked_at = self.tried_at = -math.inf
         self._client = client
-        self._wanted: dict[Subscription, Mapping[str, int]] = {}
-        self._wakers: set[asyncio.Event] = set()
+        self._glances = Glances(client)
+        self._audiences = audiences
+        self._bells: set[Bell] = set()
+        self._wanted: dict[str, int] = {}
+        self._wanted_ids: list[int] = []
+        self._wanted_version = -1
+        #: Exchanges to look at before the period is over. Never more than are wanted.
+        self._due: set[str] = set()
+        #: Heartbeats that wait to be told, and until when the first of them waits.
+        self._held: set[str] = set()
+        self._held_until = math.inf
         self._stale: set[str] = set()
         #: Entries that came by for offline exchanges and tell their state: one per exchange, the newest.
         self._heard: dict[str, StreamEntry] = {}
         #: Exchanges whose last known state waits for the database, so that it is said once.
         self._unasked: set[str] = set()
         self._poke = asyncio.Event()
-        #: Somebody subscribed after the last look began.
+        #: Somebody subscribed after the last look at all began.
         self._newcomers = False
         self._task: asyncio.Task[None] | None = None
-        self._changes = 0
+        self._messages: dict[tuple[Audience, int, bool], Message] = {}
 
-    def subscribe(self, waker: asyncio.Event) -> Subscription:
-        """Take part; the first viewer starts the loop. `waker` is set when there may be a frame."""
-        self._wakers.add(waker)
-        self._newcomers = True
-        self._poke.set()
+    def subscribe(self, bell: Bell) -> None:
+        """Take part; the first viewer starts the loop. `bell` rings when there may be a frame."""
+        self._bells.add(bell)
+        self.look()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run(), name="board")
             self._task.add_done_callback(self._ended)
-        return Subscription(self, waker)
 
-    def want(self, subscription: Subscription, wanted: Mapping[str, int]) -> None:
-        """Note what a viewer wants; something new is read at once."""
-        if self._wanted.get(subscription) is not wanted:
-            self._wanted[subscription] = wanted
-            if any(name not in self.known for name in wanted):
-                self._poke.set()
+    def look(self) -> None:
+        """Look at everything now: somebody wants what may not be known yet."""
+        self._newcomers = True
+        self._poke.set()
 
-    def drop(self, subscription: Subscription, waker: asyncio.Event) -> None:
+    def drop(self, bell: Bell) -> None:
         """A viewer left; the last one ends the loop."""
-        self._wakers.discard(waker)
-        self._wanted.pop(subscription, None)
-        if not self._wakers and self._task is not None:
+        self._bells.discard(bell)
+        if not self._bells and self._task is not None:
             self._task.cancel()
             self._task = None
-            self.known.clear()
-            self._heard.clear()
-            self._stale.clear()
+            self._forget()
 
     def entries_seen(self, exchange: str, entries: Sequence[StreamEntry]) -> None:
         """New entries came by: a transition moves its card at once, and an offline card learns its last known."""
         telling = [entry for entry in entries if entry.state]
         known = self.known.get(exchange)
-        if telling and known is not None and known.raw.value is None:
+        if known is None or not telling:
+            return
+        if known.raw.value is None:
             self._heard[exchange] = telling[-1]
-            self._poke.set()
-        elif any(entry.kind == "state_transition" for entry in telling):
-            self._poke.set()
+        elif not any(entry.kind == "state_transition" for entry in telling):
+            return
+        self._due.add(exchange)
+        self._poke.set()
 
     def store_frame(self) -> str:
         """Whether Redis can be read, as of the last look."""
         return Store(available=not self.away, problem=self.away).model_dump_json()
 
-    def frame(self, exchange: str, known: _Known) -> str:
-        """The status frame, encoded once per change; its TTL is the one at the moment of the look, aged until now."""
-        now = time.monotonic()
-        if not known.text or now - known.text_at > PERIOD_SECONDS:
-            known.text, known.text_at = self._encode(exchange, known, now), now
-        return known.text
+    def after(self, audience: Audience, change: int, *, together: bool) -> Message:
+        """What viewers who were told up to a change are told next. Those in lockstep get the same object.
+
+        `together`: one `statuses` frame, heartbeats as such; else a `status` frame each.
+        """
+        key = (audience, change, together)
+        message = self._messages.get(key)
+        if message is None:
+            message = self._together(audience, change) if together else self._singly(audience, change)
+            self._messages[key] = message
+            if len(self._messages) > _CACHED_MESSAGES:
+                del self._messages[next(iter(self._messages))]
+        return message
 
     async def close(self) -> None:
         """End the loop."""
@@ -166,27 +203,92 @@ class Board:
             task.cancel()
             await asyncio.wait({task})
 
+    def _news(self, audience: Audience, change: int) -> Iterator[tuple[int, _Known, bool]]:
+        """(number, exchange, whether all of it is news) behind a change. What changed again is told there."""
+        exchanges = audience.exchanges
+        for at in range(bisect_right(self._numbers, change), len(self._numbers)):
+            number, name = self._numbers[at], self._names[at]
+            known = self.known.get(name)
+            if known is None or name not in exchanges:
+                continue
+            if number == known.whole:
+                yield number, known, True
+            elif number == known.change and known.whole <= change:
+                yield number, known, False  # behind a whole status of the same message it would say nothing new
+
+    def _together(self, audience: Audience, change: int) -> Message:
+        now = time.monotonic()
+        frames: list[str] = []
+        beats: list[str] = []
+        size = 0
+        upto = self.change
+        reached = change
+        for number, known, whole in self._news(audience, change):
+            text = known.frame(now) if whole else known.beat(now)
+            size += len(text.encode())
+            if size > MESSAGE_BYTES and (frames or beats):
+                upto = reached
+                break
+            (frames if whole else beats).append(text)
+            reached = number
+        if not frames and not beats:
+            return Message((), upto, 0)
+        text = f'{{"type":"statuses","upto":{upto},"frames":[{",".join(frames)}],"beats":[{",".join(beats)}]}}'
+        return Message((text,), upto, len(text.encode()))
+
+    def _singly(self, audience: Audience, change: int) -> Message:
+        now = time.monotonic()
+        texts = tuple(known.frame(now) for _, known, _ in self._news(audience, change))
+        return Message(texts, self.change, sum(len(text) for text in texts))
+
+    def _note(self, known: _Known, *, whole: bool) -> None:
+        """A change that viewers are told from now on."""
+        self.change += 1
+        known.change = self.change
+        if whole:
+            known.whole = self.change
+        self._numbers.append(self.change)
+        self._names.append(known.exchange)
+        if len(self._numbers) > 4 * len(self.known) + 1000:
+            self._compact()
+
+    def _compact(self) -> None:
+        """Leave out of the log what has changed again: at most two changes per exchange stay."""
+        kept = [
+            (number, name)
+            for number, name in zip(self._numbers, self._names, strict=True)
+            if (known := self.known.get(name)) is not None and number in (known.whole, known.change)
+        ]
+        self._numbers, self._names = [number for number, _ in kept], [name for _, name in kept]
+
     async def _run(self) -> None:
         while True:
             self._poke.clear()
-            newcomers, self._newcomers = self._newcomers, False
             began = time.monotonic()
-            wanted = {name: number for exchanges in self._wanted.values() for name, number in exchanges.items()}
+            newcomers, self._newcomers = self._newcomers, False
+            everything = newcomers or began - self.tried_at >= PERIOD_SECONDS - FLOOR_SECONDS
+            due, self._due = self._due, set()
+            self._want()
             try:
-                changed = await self._look(wanted)
-                self.looked_at = began
+                names = self._wanted if everything else [name for name in due if name in self._wanted]
+                changed = await self._look(names)
+                if everything:
+                    self.looked_at = began
                 if self.away:
                     log.warning("statuses are read again")
-                    self.away, changed = "", True
+                    self.away = ""
+                    newcomers = True
             except StoreUnavailable as error:
-                changed = not self.away
-                if changed:
+                changed = set()
+                self._due |= due
+                if not self.away:
                     log.warning("statuses cannot be read: %s", error)
-                    self.away = str(error)
-            self.tried_at = began
-            if changed or newcomers:
-                for waker in self._wakers:
-                    waker.set()
+                    newcomers = True
+                self.away = str(error)
+            if everything or self.away:
+                self.tried_at = began
+            self._messages.clear()
+            self._ring(changed, everybody=newcomers)
             await asyncio.sleep(FLOOR_SECONDS)
             try:
                 async with asyncio.timeout(PERIOD_SECONDS - FLOOR_SECONDS):
@@ -194,26 +296,83 @@ class Board:
             except TimeoutError:
                 continue
 
-    async def _look(self, wanted: Mapping[str, int]) -> bool:
-        found = await asyncio.to_thread(read_raw_statuses, self._client, list(wanted.values()))
+    def _want(self) -> None:
+        """What all audiences want together, found anew only when one came or went."""
+        if self._wanted_version != self._audiences.version:
+            self._wanted_version = self._audiences.version
+            self._wanted = {name: number for one in self._audiences for name, number in one.exchanges.items()}
+            self._wanted_ids = list(self._wanted.values())
+            for name in [name for name in self.known if name not in self._wanted]:
+                del self.known[name]
+                self._held.discard(name)
+
+    def _ring(self, changed: set[str], *, everybody: bool) -> None:
+        for audience in self._audiences:
+            if everybody or not changed.isdisjoint(audience.exchanges):
+                audience.ring()
+
+    async def _look(self, names: Iterable[str]) -> set[str]:
+        """Look at exchanges; the names of those of which viewers have to be told."""
+        if names is self._wanted:
+            ids = self._wanted_ids
+        else:
+            names = list(names)
+            ids = [self._wanted[name] for name in names]
+        if not ids:
+            return self._release(set(), time.monotonic())
+        found = await asyncio.to_thread(self._glances.look, ids)
         seen_at = time.monotonic()
         heard, self._heard = self._heard, {}
         stale, self._stale = self._stale, set()
-        changed = False
+        news: list[tuple[str, Glance]] = []
+        for name, glance in zip(names, found, strict=True):
+            known = self.known.get(name)
+            if known is None or name in heard or name in stale or _differs(known, glance, seen_at):
+                news.append((name, glance))
+        changed: set[str] = set()
         try:
-            for (name, exchange_id), raw in zip(wanted.items(), found, strict=True):
+            for name, glance in news:
                 known = self.known.get(name)
+                raw = raw_status(glance)
                 last_known = await self._last_known(name, known, raw, heard.get(name), ask_again=name in stale)
-                if known is not None and known.last_known == last_known and not _differs(known, raw, seen_at):
+                now = _Known(name, glance, raw, raw.reading, seen_at, last_known)
+                if known is not None and known.last_known == last_known and not _differs(known, glance, seen_at):
                     continue
-                self._changes += 1
-                self.known[name] = _Known(exchange_id, raw, seen_at, last_known, self._changes)
-                changed = True
+                self.known[name] = now
+                if _is_heartbeat(known, now):
+                    assert known is not None
+                    now.change, now.whole = known.change, known.whole
+                    if not self._hold(now, seen_at):
+                        self._note(now, whole=False)
+                        changed.add(name)
+                else:
+                    self._held.discard(name)
+                    self._note(now, whole=True)
+                    changed.add(name)
         except StoreUnavailable:
             self._heard, self._stale = heard | self._heard, stale | self._stale
             raise
-        for name in [name for name in self.known if name not in wanted]:
-            del self.known[name]
+        return self._release(changed, seen_at)
+
+    def _hold(self, known: _Known, now: float) -> bool:
+        """Let a heartbeat wait for others, unless the next look could come too late for it."""
+        hold = min(HOLD_SECONDS, (known.raw.ttl_ms or 0) / 1000 / _HOLD_SHARE)
+        if hold < PERIOD_SECONDS:
+            self._held.discard(known.exchange)
+            return False
+        self._held.add(known.exchange)
+        self._held_until = min(self._held_until, now + hold)
+        return True
+
+    def _release(self, changed: set[str], now: float) -> set[str]:
+        """Heartbeats travel when the first has waited long enough, or with whatever is told anyway."""
+        if self._held and (now >= self._held_until or changed):
+            changed |= self._held
+            for name in self._held:
+                self._note(self.known[name], whole=False)
+            self._held.clear()
+        if not self._held:
+            self._held_until = math.inf
         return changed
 
     async def _last_known(
@@ -238,24 +397,31 @@ class Board:
             self._stale.add(name)
             return known.last_known if known else None
 
-    def _encode(self, exchange: str, known: _Known, now: float) -> str:
-        raw = known.raw
-        reading = raw.reading
-        aged = int((now - known.seen_at) * 1000)
-        frame = Status(
-            exchange=exchange,
-            online=reading is not None,
-            status=(reading.fields or None) if reading else None,
-            lastKnown=known.last_known.to_json() if known.last_known else None,
-            ttlMs=max(0, raw.ttl_ms - aged) if raw.ttl_ms is not None else None,
-            problem=reading.problem if reading else "",
-            ownerState=raw.owner_state,
-        )
-        return encode_json(frame.model_dump())
+    def _forget(self) -> None:
+        self.known.clear()
+        self._numbers.clear()
+        self._names.clear()
+        self._heard.clear()
+        self._stale.clear()
+        self._held.clear()
+        self._due.clear()
+        self._messages.clear()
+        self._held_until = math.inf
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("the board failed and starts anew", exc_info=error)
-            if self._wakers:
+            if self._bells:
                 self._task = asyncio.create_task(self._run(), name="board")
                 self._task.add_done_callback(self._ended)
+
+
+def _differs(known: _Known, glance: Glance, now: float) -> bool:
+    """Whether viewers must be told: another value or owner state, or a TTL that rose, which only a heartbeat does."""
+    value, ttl_ms, state = glance
+    old: Any = known.glance
+    if old[0] != value or old[2] != state:
+        return True
+    if old[1] < 0 or ttl_ms < 0:
+        return bool(old[1] != ttl_ms)
+    return bool(ttl_ms > old[1] - (now - known.seen_at) * 1000 + RISE_MILLISECONDS)

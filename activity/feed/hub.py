@@ -6,15 +6,17 @@ once; a viewer keeps a cursor and nothing else. Whoever falls behind the ring re
 
 import asyncio
 import logging
+import time
 from bisect import bisect_right
 from collections import OrderedDict, defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import orjson
 
+from activity.feed.audience import Audience, Audiences, Bell
 from activity.feed.reading import read_behind
 from activity.store.client import AsyncClient, KeyUnreadable, StoreUnavailable, async_client, blocking_client
 from activity.store.stream import START, last_generated_id, wait_for_entries
@@ -79,13 +81,12 @@ class Tail:
 
     def __init__(self, exchange: str, blocking: AsyncClient, client: AsyncClient) -> None:
         self.exchange = exchange
-        self.viewers = 0
         #: Rises when the stream was recreated: cursors from before mean nothing in it.
         self.generation = 0
         #: The cursor from which everybody goes on in the present generation.
         self.begins = START
-        #: Viewers' wake-ups. An Event holds at most one pending wake-up, so nothing queues here.
-        self.wakers: set[asyncio.Event] = set()
+        #: Who is told when this tail moves.
+        self.audiences: set[Audience] = set()
         #: Called with every batch of new entries; the board refreshes at once after a transition.
         self.on_entries: Callable[[str, Sequence[StreamEntry]], None] | None = None
         self._blocking = blocking
@@ -117,11 +118,11 @@ class Tail:
         self._task = asyncio.create_task(self._read(), name=f"tail of {self.exchange}")
         self._task.add_done_callback(self._ended)
 
-    async def close(self) -> None:
-        """Stop reading."""
+    def stop(self) -> "asyncio.Task[None] | None":
+        """Stop reading; the task that ends now."""
         if self._task is not None:
             self._task.cancel()
-            await asyncio.wait({self._task})
+        return self._task
 
     def covers(self, cursor: EntryId) -> bool:
         """Whether everything after the cursor is in memory. Raises TailFailed where the reader has ended."""
@@ -172,6 +173,7 @@ class Tail:
                 self._keep(entries)
 
     def _keep(self, entries: Sequence[StreamEntry]) -> None:
+        self._announce()
         for entry in entries:
             encoded = encode_entry(entry)
             size = len(encoded.encode())
@@ -208,6 +210,7 @@ class Tail:
             "the stream of %s ends at %s below %s: it %s",
             *(self.exchange, newest, self.last, "lost its end" if common else "was recreated"),
         )
+        self._announce()
         self.generation += 1
         self.begins = newest if common else START
         self._dropped += len(self._ids)
@@ -219,12 +222,17 @@ class Tail:
         self._floor = self.begins
         self._wake()
 
+    def _announce(self) -> None:
+        for audience in self.audiences:
+            audience.announce(self)
+
     def _wake(self) -> None:
-        for waker in self.wakers:
-            waker.set()
+        for audience in self.audiences:
+            audience.ring()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
+            self._announce()
             self._failure = task.exception() or RuntimeError("the reader returned")
             log.error("the reader of %s failed; its viewers resume", self.exchange, exc_info=self._failure)
             self._wake()
@@ -237,40 +245,81 @@ class Hub:
         self.client = async_client(redis_url)
         #: Called with every batch of new entries of any watched exchange.
         self.on_entries: Callable[[str, Sequence[StreamEntry]], None] | None = None
+        self.audiences = Audiences()
         self._blocking = blocking_client(redis_url)
         self._tails: dict[str, Tail] = {}
+        #: Tails that nobody watches any more, until their tasks have ended.
+        self._ending: set[asyncio.Task[None]] = set()
         #: One lock per exchange ever watched, so that a slow Redis holds up each exchange once and not each viewer.
         self._opening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        #: What the newest try of an exchange found, and when: those who waited for it need no try of their own.
+        self._refused: dict[str, tuple[float, StoreUnavailable]] = {}
 
-    @asynccontextmanager
-    async def watch(self, exchange: str, waker: asyncio.Event) -> AsyncIterator[Tail]:
-        """The exchange's tail for as long as the block runs; `waker` is set when there may be something new.
+    def join(self, exchanges: Mapping[str, int], bell: Bell) -> Audience:
+        """Watch these exchanges: `bell` rings when there may be something new. What no viewer had yet, `open` opens."""
+        audience = self.audiences.join(exchanges, bell)
+        for exchange in exchanges:
+            tail = self._tails.get(exchange)
+            if tail is not None and not tail.failed:
+                tail.audiences.add(audience)
+        return audience
 
-        Raises StoreUnavailable where Redis is away when the first viewer comes.
-        """
+    def leave(self, audience: Audience, bell: Bell) -> None:
+        """Watch them no longer. The last viewer of an exchange closes its tail."""
+        if not self.audiences.leave(audience, bell):
+            return
+        for exchange in audience.exchanges:
+            tail = self._tails.get(exchange)
+            if tail is not None:
+                tail.audiences.discard(audience)
+                if not tail.audiences:
+                    del self._tails[exchange]
+                    self._end(tail)
+
+    async def open(self, audience: Audience, exchange: str) -> Tail:
+        """The exchange's tail, opened by the first who asks. Raises StoreUnavailable where Redis is away."""
+        tail = self._tails.get(exchange)
+        if tail is not None and not tail.failed and audience in tail.audiences:
+            return tail
+        asked_at = time.monotonic()
         async with self._opening[exchange]:
             tail = self._tails.get(exchange)
             if tail is None or tail.failed:
+                refused = self._refused.get(exchange)
+                if refused is not None and refused[0] >= asked_at:
+                    raise StoreUnavailable(str(refused[1])) from refused[1]
                 tail = Tail(exchange, self._blocking, self.client)
                 tail.on_entries = self.on_entries
-                await tail.open()
+                try:
+                    await tail.open()
+                except StoreUnavailable as error:
+                    self._refused[exchange] = (time.monotonic(), error)
+                    raise
+                self._refused.pop(exchange, None)
                 self._tails[exchange] = tail
-            tail.viewers += 1
-            tail.wakers.add(waker)
-        try:
-            yield tail
-        finally:
-            tail.wakers.discard(waker)
-            tail.viewers -= 1
-            if tail.viewers == 0:
-                if self._tails.get(exchange) is tail:
+            tail.audiences.add(audience)
+            if not audience.members:  # everybody left while it was opened
+                tail.audiences.discard(audience)
+                if not tail.audiences:
                     del self._tails[exchange]
-                await tail.close()
+                    self._end(tail)
+            return tail
+
+    def _end(self, tail: Tail) -> None:
+        task = tail.stop()
+        if task is not None and not task.done():
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     @property
     def watched(self) -> frozenset[str]:
         """The exchanges that somebody watches."""
         return frozenset(self._tails)
+
+    def newest(self, exchange: str) -> EntryId:
+        """The newest id that the exchange's tail has read, 0-0 where it has none."""
+        tail = self._tails.get(exchange)
+        return tail.last if tail is not None else START
 
     async def backfill(self, tail: Tail, cursor: EntryId, count: int = BATCH_ENTRIES) -> Backfill:
         """The next frame of up to `count` entries behind a cursor, from the archive or the stream.
@@ -293,8 +342,10 @@ class Hub:
 
     async def close(self) -> None:
         """End every tail and connection."""
-        for tail in list(self._tails.values()):
-            await tail.close()
+        for tail in self._tails.values():
+            self._end(tail)
         self._tails.clear()
+        if self._ending:
+            await asyncio.wait(set(self._ending))
         await self._blocking.aclose()
         await self.client.aclose()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import sys
+from collections import defaultdict
 from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -30,10 +31,28 @@ class Feed:
 
     def __init__(self, redis_url: str) -> None:
         self.hub = Hub(redis_url)
-        self.board = Board(pages_client(redis_url))
+        self.board = Board(pages_client(redis_url), self.hub.audiences)
         self.hub.on_entries = self.board.entries_seen
         #: Open sockets, weakly: a socket that its server forgot without a word is not kept alive by us.
         self.sockets: WeakSet[Any] = WeakSet()
+        self._of_user: defaultdict[int, WeakSet[Any]] = defaultdict(WeakSet)
+
+    def admit(self, socket: Any, most: int) -> bool:
+        """Take a socket in, unless its user has `most` of them open already."""
+        of_user = self._of_user[socket.user_id]
+        if len(of_user) >= most:
+            return False
+        of_user.add(socket)
+        self.sockets.add(socket)
+        return True
+
+    def dismiss(self, socket: Any) -> None:
+        """A socket is gone."""
+        self.sockets.discard(socket)
+        of_user = self._of_user[socket.user_id]
+        of_user.discard(socket)
+        if not of_user:
+            del self._of_user[socket.user_id]
 
     async def farewell(self) -> None:
         """Close every socket with 1012, so that the clients come back at once and resume."""

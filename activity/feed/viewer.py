@@ -1,6 +1,7 @@
 """One socket's way through the feed: a cursor per exchange, a window of unacknowledged bytes, the statuses it needs.
 
 A viewer that falls behind is not fed from memory: its cursor stands still until it acknowledges, and then it reads on.
+It keeps a cursor only where it lags; of every other exchange it has what the exchange's tail has.
 """
 
 import asyncio
@@ -8,17 +9,17 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
+from activity.feed.audience import Audience, Bell
 from activity.feed.board import Board
 from activity.feed.hub import BATCH_ENTRIES, RETRY_SECONDS, Batch, Hub, Tail
 from activity.history import ArchiveAway
 from activity.store.client import KeyUnreadable, StoreUnavailable
 from activity.store.stream import START
 from activity.wire.entries import EntryId
-from activity.wire.frames import STALL_SECONDS, WINDOW_BYTES, Gap
+from activity.wire.frames import STALL_SECONDS, STATUS_WINDOW_BYTES, WINDOW_BYTES, Gap
 
 log = logging.getLogger(__name__)
 
@@ -36,67 +37,98 @@ class Stalled(Exception):
 
 @dataclass(slots=True)
 class _Place:
-    """Where a viewer stands in one exchange."""
+    """Where a viewer stands in an exchange whose newest entries it does not have yet."""
 
     tail: Tail
-    stack: AsyncExitStack
     cursor: EntryId
     generation: int
     #: The cursor is the client's own: whether the stream still holds what follows has to be asked first.
-    unproven: bool
+    unproven: bool = False
     #: Earliest moment of the next look into an archive that could not be read.
     retry_at: float = 0.0
     #: Entries to ask for in the next read behind the ring.
     count: int = 32
-    #: The cursor with which the client came.
-    entered: EntryId = START
-    #: The newest id that was sent: nobody can have shown more.
-    sent: EntryId = START
-    #: Frames sent and not yet acknowledged: last id and bytes. Bounded by the window, which counts all exchanges.
-    unacknowledged: deque[tuple[EntryId, int]] = field(default_factory=deque)
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the viewer has what the tail has, so that no cursor of its own is needed."""
+        tail = self.tail
+        return not self.unproven and self.generation == tail.generation and self.cursor == tail.last
 
 
 class Viewer:
     """Feeds one socket until it is cancelled, stalls, or a tail fails."""
 
-    def __init__(self, hub: Hub, board: Board, send: Send, after: Mapping[str, EntryId]) -> None:
-        """`after` are the client's cursors; an exchange left out starts at its newest entries."""
+    def __init__(
+        self, hub: Hub, board: Board, send: Send, after: Mapping[str, EntryId], *, statuses_together: bool = False
+    ) -> None:
+        """`after` are the client's cursors; an exchange left out starts at its newest entries.
+
+        `statuses_together`: the client reads `statuses` frames and acknowledges them.
+        """
         self._hub = hub
         self._board = board
         self._send = send
         self._after = dict(after)
-        self._wanted: dict[str, int] = {}
+        self._together = statuses_together
+        self._wanted: Mapping[str, int] = {}
+        self._audience: Audience | None = None
         self._places: dict[str, _Place] = {}
-        self._waker = asyncio.Event()
+        #: Exchanges whose tail has yet to be opened or looked at.
+        self._to_enter: list[str] = []
+        #: The newest id that the client has had of an exchange: nobody can have shown more.
+        self._had: dict[str, EntryId] = {}
+        #: Entries frames sent and not yet acknowledged: last id and bytes. Bounded by the window, over all exchanges.
+        self._unacknowledged: dict[str, deque[tuple[EntryId, int]]] = {}
         self._outstanding = 0
-        self._alive_at = self._said_at = time.monotonic()
+        #: The same for frames of statuses: change and bytes.
+        self._status_frames: deque[tuple[int, int]] = deque()
+        self._status_bytes = 0
+        #: Up to which change of the board this client was told, and the most that it ever was.
+        self._told = self._told_most = 0
+        self._told_away: str | None = None
+        self._bell = Bell()
+        self._since = self._alive_at = self._said_at = time.monotonic()
 
     def show(self, exchanges: Mapping[str, int]) -> None:
         """Set the exchanges (name to id) that this viewer gets from now on."""
-        self._wanted = dict(exchanges)
-        self._waker.set()
+        self._wanted = exchanges
+        self._bell.event.set()
 
-    def acknowledge(self, last: Mapping[str, EntryId]) -> None:
-        """The client has shown everything up to these ids. Raises ValueError for what was never sent to it."""
+    def acknowledge(self, last: Mapping[str, EntryId], statuses: int = 0) -> None:
+        """The client has shown everything up to here. Raises ValueError for what was never sent to it."""
         for exchange, entry_id in last.items():
-            place = self._places.get(exchange)
-            if place and entry_id > max(place.sent, place.entered):
-                raise ValueError(f"{exchange}: {entry_id} was not sent, the newest was {place.sent}")
-            while place and place.unacknowledged and place.unacknowledged[0][0] <= entry_id:
-                self._outstanding -= place.unacknowledged.popleft()[1]
+            if self._audience is None or exchange not in self._audience.exchanges:
+                continue
+            newest = self._had.get(exchange) or max(self._after.get(exchange, START), self._hub.newest(exchange))
+            if entry_id > newest > START:
+                raise ValueError(f"{exchange}: {entry_id} was not sent, the newest was {newest}")
+            waiting = self._unacknowledged.get(exchange)
+            while waiting and waiting[0][0] <= entry_id:
+                self._outstanding -= waiting.popleft()[1]
                 self._alive_at = time.monotonic()
-        self._waker.set()
+            if waiting is not None and not waiting:
+                del self._unacknowledged[exchange]
+        if statuses > self._told_most:
+            raise ValueError(f"statuses: {statuses} was not sent, the newest was {self._told_most}")
+        while self._status_frames and self._status_frames[0][0] <= statuses:
+            self._status_bytes -= self._status_frames.popleft()[1]
+            self._alive_at = time.monotonic()
+        if self._places or self._board.change > self._told:
+            self._bell.event.set()
 
     async def run(self) -> None:
         """Send frames for ever. Raises Stalled, or TailFailed: then the socket closes and the client resumes."""
-        subscription = self._board.subscribe(self._waker)
+        self._board.subscribe(self._bell)
+        self._since = time.monotonic()
         try:
             while True:
-                self._waker.clear()
+                self._bell.event.clear()
                 try:
-                    for text in subscription.frames(self._wanted):
-                        await self._say(text)
-                    await self._settle()
+                    self._seat()
+                    await self._send_statuses()
+                    await self._enter()
+                    self._heed_marks()
                     more = await self._send_entries()
                 except StoreUnavailable:
                     # The board says on this same socket that Redis is away; the cursor stays where it is.
@@ -108,10 +140,9 @@ class Viewer:
                         await self._say(self._board.store_frame())
                     await self._wait()
         finally:
-            subscription.close()
-            for place in self._places.values():
-                await place.stack.aclose()
-            self._places.clear()
+            self._board.drop(self._bell)
+            if self._audience is not None:
+                self._hub.leave(self._audience, self._bell)
 
     async def _say(self, text: str) -> None:
         self._said_at = time.monotonic()
@@ -120,41 +151,87 @@ class Viewer:
     async def _wait(self) -> None:
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
-                await self._waker.wait()
+                await self._bell.event.wait()
         except TimeoutError:
             return
 
     def _check_stall(self) -> None:
-        if not self._outstanding:
+        if not self._outstanding and self._status_bytes < STATUS_WINDOW_BYTES:
             self._alive_at = time.monotonic()
         elif time.monotonic() - self._alive_at > STALL_SECONDS:
             raise Stalled
 
-    async def _settle(self) -> None:
-        """Open the exchanges that are wanted, leave those that no longer are, restart where a stream began anew."""
-        for exchange in [name for name in self._places if name not in self._wanted]:
-            place = self._places.pop(exchange)
-            self._outstanding -= sum(size for _, size in place.unacknowledged)
-            await place.stack.aclose()
-        for exchange in self._wanted:
-            if exchange not in self._places:
-                await self._enter(exchange)
-        for exchange, place in self._places.items():
-            if place.generation != place.tail.generation:
-                place.generation = place.tail.generation
-                place.unproven = False
-                await self._say_gap(exchange, place.cursor, None)
-                place.cursor = place.tail.begins
+    def _seat(self) -> None:
+        """Go where those sit who see the same; what is seen no longer is forgotten."""
+        before = self._audience
+        if before is not None and before.exchanges is self._wanted:
+            return
+        now = self._audience = self._hub.join(self._wanted, self._bell)
+        self._wanted = now.exchanges
+        if now is before:
+            return
+        had = before.exchanges if before is not None else {}
+        self._to_enter = [name for name in self._to_enter if name in now.exchanges]
+        self._to_enter += [name for name in now.exchanges if name not in had]
+        for name in had:
+            if name not in now.exchanges:
+                self._places.pop(name, None)
+                self._bell.marks.pop(name, None)
+                self._had.pop(name, None)
+                self._outstanding -= sum(size for _, size in self._unacknowledged.pop(name, ()))
+        if before is not None:
+            self._hub.leave(before, self._bell)
+        self._told = 0  # the board may have known before what is new to this viewer
+        self._status_frames.clear()
+        self._status_bytes = 0
+        self._board.look()
 
-    async def _enter(self, exchange: str) -> None:
-        async with AsyncExitStack() as stack:
-            tail = await stack.enter_async_context(self._hub.watch(exchange, self._waker))
-            asked = self._after.get(exchange)
-            unproven = asked is not None and not (START < asked <= tail.last and tail.covers(asked))
-            cursor = tail.last if asked is None else asked
+    async def _send_statuses(self) -> None:
+        """Everything that has changed; what changed twice is told once, as it is now."""
+        board, audience = self._board, self._audience
+        if board.tried_at < self._since or audience is None:
+            return  # what was seen before this viewer came may be over: it waits for a look of its own
+        if self._told_away != board.away:
+            self._told_away = board.away
+            await self._say(board.store_frame())
+        if board.looked_at < self._since:
+            return
+        while board.change > self._told and self._status_bytes < STATUS_WINDOW_BYTES:
+            message = board.after(audience, self._told, together=self._together)
+            self._told = message.upto
+            self._told_most = max(self._told_most, message.upto)
+            if self._together and message.texts:
+                self._status_frames.append((message.upto, message.size))
+                self._status_bytes += message.size
+            for text in message.texts:
+                await self._say(text)
+
+    async def _enter(self) -> None:
+        """Find where the client stands in exchanges that are new to it: nearly always at the newest entry."""
+        while self._to_enter and self._audience is not None:
+            name = self._to_enter[-1]
+            tail = await self._hub.open(self._audience, name)
+            if not self._to_enter or self._to_enter[-1] != name:
+                continue
             # Only now: a Redis that goes away half-way leaves the cursor for the next try.
-            self._after.pop(exchange, None)
-            self._places[exchange] = _Place(tail, stack.pop_all(), cursor, tail.generation, unproven, entered=cursor)
+            self._to_enter.pop()
+            asked = self._after.pop(name, None)
+            if asked is None:
+                continue
+            self._bell.marks.pop(name, None)
+            if asked != tail.last or asked == START:
+                self._had[name] = max(asked, tail.last)
+                unproven = not (START < asked <= tail.last and tail.covers(asked))
+                self._places[name] = _Place(tail, asked, tail.generation, unproven)
+
+    def _heed_marks(self) -> None:
+        """Where a tail has moved, this viewer lags from now on, by what came since."""
+        marks, self._bell.marks = self._bell.marks, {}
+        for name, mark in marks.items():
+            if name not in self._places:
+                assert isinstance(mark.reader, Tail)
+                self._places[name] = _Place(mark.reader, mark.last, mark.generation)
+                self._had.setdefault(name, mark.last)
 
     async def _say_gap(self, exchange: str, after: EntryId, first: EntryId | None) -> None:
         gap = Gap(exchange=exchange, after=str(after), first=str(first) if first else None)
@@ -163,18 +240,27 @@ class Viewer:
     async def _send_entries(self) -> bool:
         """One frame per exchange that has something, while the window is open. True when there may be more."""
         more = False
-        for place in self._places.values():
+        for exchange, place in list(self._places.items()):
+            if place.generation != place.tail.generation:
+                place.generation = place.tail.generation
+                place.unproven = False
+                await self._say_gap(exchange, place.cursor, None)
+                place.cursor = place.tail.begins
             if self._outstanding >= WINDOW_BYTES:
                 return False  # an acknowledgement wakes us
             had = place.cursor
             batch = await self._next(place)
             if batch is not None:
                 place.cursor = batch.last
-                place.sent = max(place.sent, batch.last)
-                place.unacknowledged.append((batch.last, batch.size))
+                self._had[exchange] = max(self._had.get(exchange, START), batch.last)
+                self._unacknowledged.setdefault(exchange, deque()).append((batch.last, batch.size))
                 self._outstanding += batch.size
                 await self._say(batch.text)
             more = more or place.cursor != had
+            if place.caught_up:
+                # In step with its tail at this very moment: an older mark would send again what was sent.
+                self._bell.marks.pop(exchange, None)
+                del self._places[exchange]
         return more
 
     async def _next(self, place: _Place) -> Batch | None:

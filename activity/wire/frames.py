@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapte
 
 #: The server keeps at most this many bytes unacknowledged per socket; beyond that it waits.
 WINDOW_BYTES: Final = 256 * 1024
+#: The same for `statuses` frames: a thousand statuses of 600 bytes, or two hours of their heartbeats.
+STATUS_WINDOW_BYTES: Final = 512 * 1024
 #: A client that acknowledges nothing for this long, while something waits for it, is closed with STALLED.
 STALL_SECONDS: Final = 60
 
@@ -36,6 +38,9 @@ class Subscribe(_ClientFrame):
 
     type: Literal["subscribe"]
     after: dict[str, CursorText] = Field(default_factory=dict, max_length=10_000)
+    statuses: bool = Field(
+        default=False, description="Our addition: send `statuses` frames, which this client acknowledges, not `status`"
+    )
 
 
 class Ack(_ClientFrame):
@@ -43,6 +48,7 @@ class Ack(_ClientFrame):
 
     type: Literal["ack"]
     last: dict[str, CursorText] = Field(max_length=10_000)
+    statuses: int = Field(default=0, ge=0, description="Our addition: `upto` of the newest `statuses` frame shown")
 
 
 ClientFrame = Annotated[Subscribe | Ack, Field(discriminator="type")]
@@ -83,6 +89,28 @@ class Status(_ServerFrame):
     ownerState: str = Field(default="", description="Of the ownership hash: held, released, lost_pending, lost_logged")
 
 
+class Beat(BaseModel):
+    """A heartbeat that changed nothing else: the exchange's newest status with another `lastHeartbeat`."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    exchange: str
+    lastHeartbeat: Any = Field(description="As the instance wrote it")
+    ttlMs: int | None = Field(description="Milliseconds that the key had left when this frame was made")
+
+
+class Statuses(_ServerFrame):
+    """Our addition: everything that the board has to say at a moment, in one message, for clients that asked for it.
+
+    At most 512 KB of them are unacknowledged. Beyond that the server waits, and tells what is true then.
+    """
+
+    type: Literal["statuses"] = "statuses"
+    upto: int = Field(ge=1, description="To acknowledge: rises from frame to frame, in steps of any size")
+    frames: list[Status] = Field(default_factory=list)
+    beats: list[Beat] = Field(default_factory=list)
+
+
 class Store(_ServerFrame):
     """Our addition: whether the server can read Redis. While it cannot, nothing that a page shows is known."""
 
@@ -108,8 +136,10 @@ class Command(_ServerFrame):
     progress: Literal["acknowledged", "succeeded", "failed", "expired"]
 
 
-ServerFrame = Annotated[Entries | Gap | Status | Store | Closing | Command, Field(discriminator="type")]
-SERVER_FRAME: Final[TypeAdapter[Entries | Gap | Status | Store | Closing | Command]] = TypeAdapter(ServerFrame)
+ServerFrame = Annotated[Entries | Gap | Status | Statuses | Store | Closing | Command, Field(discriminator="type")]
+SERVER_FRAME: Final[TypeAdapter[Entries | Gap | Status | Statuses | Store | Closing | Command]] = TypeAdapter(
+    ServerFrame
+)
 
 
 def encode_json(value: Any) -> str:

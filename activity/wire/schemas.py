@@ -26,6 +26,7 @@ _MODELS: Final[tuple[type[BaseModel], ...]] = (
     frames.Entries,
     frames.Gap,
     frames.Status,
+    frames.Statuses,
     frames.Store,
     frames.Closing,
     frames.Command,

@@ -15,6 +15,7 @@ const FINAL = {
   4404: { word: "Not live", rest: "this exchange is gone", action: "Reload" },
   4413: { word: "Not live", rest: "too many of your pages are open: close some", action: "Reload" },
 };
+const STATUS_CHARS = 131072; // statuses are acknowledged by the 128 K: the server waits at 512 KB
 const RESTART = 1012;
 const STALLED = 4408;
 
@@ -56,7 +57,9 @@ export class Link {
     };
     socket.onopen = mine(() => {
       this.acknowledged = {};
-      socket.send(JSON.stringify({ type: "subscribe", after: this.cursors() }));
+      this.statuses = new Map(); // the newest status frame per exchange: what a heartbeat is laid upon
+      this.statusChars = 0;
+      socket.send(JSON.stringify({ type: "subscribe", after: this.cursors(), statuses: true }));
     });
     socket.onmessage = mine((event) => this.receive(event));
     socket.onclose = mine((event) => this.closed(event.code));
@@ -71,10 +74,33 @@ export class Link {
       clearTimeout(this.timer);
       this.failures = 0;
       this.set({ at: "open" });
+      this.handOn(frame, event.data.length);
+      return;
+    }
+    this.handOn(parseInOrder(event.data), event.data.length);
+  }
+
+  /** Many statuses come in one frame, and heartbeats without what they did not change: pages get them one by one. */
+  handOn(frame, chars) {
+    if (frame.type !== "statuses") {
       this.onFrame(frame);
       return;
     }
-    this.onFrame(parseInOrder(event.data));
+    for (const status of frame.frames) {
+      this.statuses.set(status.exchange, status);
+      this.onFrame(status);
+    }
+    for (const { exchange, lastHeartbeat, ttlMs } of frame.beats) {
+      const before = this.statuses.get(exchange);
+      const status = { ...before, ttlMs, status: { ...before.status } };
+      if ("lastHeartbeat" in status.status) status.status.lastHeartbeat = lastHeartbeat;
+      this.statuses.set(exchange, status);
+      this.onFrame(status);
+    }
+    this.statusChars += chars;
+    if (this.statusChars < STATUS_CHARS) return;
+    this.statusChars = 0;
+    this.socket?.send(JSON.stringify({ type: "ack", last: {}, statuses: frame.upto }));
   }
 
   closed(code) {
