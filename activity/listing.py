@@ -16,6 +16,8 @@ from activity.rows import KINDS, Row, rows_of
 from activity.store.client import StoreUnavailable, pages_client
 from activity.store.history import HistoryPage, Position
 from activity.text import from_milliseconds
+from activity.wire.entries import EntryId
+from activity.wire.status import ConnectionState
 from perseus_admin import config
 
 #: Entries of one page.
@@ -38,6 +40,8 @@ class Asked:
     #: The moment (ms) at which the page stands, if that is past, and as it stands in the link.
     past: int | None = None
     at: str = ""
+    #: The id of the entry that a permalink is about, to be marked.
+    entry: str = ""
 
     @classmethod
     def by(cls, request: HttpRequest, past: int | None) -> "Asked":
@@ -45,7 +49,10 @@ class Asked:
         before = request.GET.get("before") or None
         if before is not None:
             Position.parse(before)
-        return cls(Filter.read(_parameters(request)), before, past, request.GET.get("at", ""))
+        linked = request.GET.get("entry", "")
+        if linked:
+            EntryId.parse(linked)
+        return cls(Filter.read(_parameters(request)), before, past, request.GET.get("at", ""), linked)
 
     @property
     def read(self) -> Filter:
@@ -72,7 +79,7 @@ def list_context(asked: Asked, page: HistoryPage, here: str) -> dict[str, Any]:
     """What parts/rows.html shows; `here` is the page's path."""
     where = asked.where
     query = asked.query | ({"before": page.next_cursor} if page.next_cursor else {})
-    shown = {"exchange", "event", "text"}
+    shown = {"event", "text"}
     return {
         "here": here,
         "before": asked.before,
@@ -81,6 +88,8 @@ def list_context(asked: Asked, page: HistoryPage, here: str) -> dict[str, Any]:
         "looked_back_to": _looked_back_to(page) if where.active and len(page.entries) < STEP_ROWS else None,
         "rows": rows_of(page),
         "where": where,
+        "states": [state.value for state in ConnectionState],
+        "linked": asked.entry,
         "events": EVENTS if where.event in EVENTS else {**EVENTS, where.event: where.event},
         "at": asked.at,
         "narrowed_by": {name: value for name, value in where.query.items() if name not in shown},

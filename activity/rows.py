@@ -23,7 +23,7 @@ from activity.text import (
     visible,
 )
 from activity.wire.clock import parse_timestamp
-from activity.wire.entries import EntryKind, StreamEntry
+from activity.wire.entries import EntryId, EntryKind, StreamEntry
 
 #: ``ConnectionResetError:`` at the beginning of an error is its class.
 _CLASS: Final = re.compile(r"[A-Za-z_][\w.]{1,60}:(?=\s)", re.ASCII)
@@ -59,6 +59,7 @@ class Row:
     raw: str = ""
     hidden: str = ""
     url: str = ""
+    permalink: str = ""
     words: str = ""
 
     @property
@@ -122,7 +123,14 @@ def row_of(exchange: str, entry: StreamEntry) -> Row:
         raw=raw,
         hidden=size(hidden) if hidden else "",
         url=reverse("entry", args=[exchange, str(entry.id)]),
+        permalink=permalink_of(exchange, entry.id),
     )
+
+
+def permalink_of(exchange: str, entry_id: EntryId) -> str:
+    """The feed at this entry, with its surroundings: it goes on in both directions from there."""
+    above = f"{entry_id.milliseconds}-{entry_id.sequence + 1}"
+    return f"{reverse('exchange', args=[exchange])}?before={above}%40{exchange}&entry={entry_id}#activity"
 
 
 def gap_row(gap: HistoryGap) -> Row:

@@ -5,6 +5,7 @@ socket goes on are read before the entries: an entry that arrives in between is 
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from typing import Any, Final
 from django.conf import settings
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -22,6 +25,7 @@ from activity.cards import Card, blank_card, card_of, past_card, unknown_card, v
 from activity.history import ArchiveAway, read_entry_at, read_instances, read_newest_ids, read_page, read_past
 from activity.listing import NOTHING_ASKED, PAGE_ROWS, Asked, blank_rows, list_context, list_facts, rows_response
 from activity.models import Exchange
+from activity.rows import permalink_of
 from activity.store.client import StoreUnavailable, name_of, pages_client
 from activity.store.history import HistoryPage, InstanceView
 from activity.store.standby import read_standbys
@@ -231,6 +235,26 @@ def exchange(request: HttpRequest, name: str) -> HttpResponse:
         "now": found.now,
     }
     return render(request, "exchange.html", _context(request, found, f"/ws/exchanges/{name}/", asked) | extra)
+
+
+@require_safe
+@never_cache
+def find(request: HttpRequest) -> HttpResponse:
+    """Where the search box leads: to the exchange, to the entry, or to the whole history searched for the text."""
+    wanted = request.GET.get("q", "").strip()
+    if _visible_exchange(request, wanted.lower()):
+        return redirect("exchange", wanted.lower())
+    if re.fullmatch(r"\d{1,20}-\d{1,20}", wanted, re.ASCII):
+        entry_id = EntryId.parse(wanted)
+        client = pages_client(config.settings().redis)
+        for name in visible_exchanges(request.user).values_list("name", flat=True):
+            try:
+                if read_entry_at(client, name, entry_id) is not None:
+                    return redirect(permalink_of(name, entry_id))
+            except StoreUnavailable as error:
+                return refusal(request, 503, "Nobody can look now", f"{error}.")
+    query = f"?{urlencode({'text': wanted})}" if wanted else ""
+    return redirect(f"{reverse('network')}{query}#activity")
 
 
 @require_safe

@@ -4,6 +4,8 @@ import { stateOf } from "./rows.js";
 
 const SETTLE_MS = 250; // after the last key, so that the server is not asked for every letter
 
+const FIELDS = ["exchange", "event", "state", "host", "admin", "since", "until", "text"];
+
 const millisecondsOf = (id) => BigInt(id.split("-")[0]);
 
 /** Whether an entry `{"id": …, …fields}` of an exchange meets every part of the filter. */
@@ -27,9 +29,11 @@ export function watchFilter(form, filter, changed) {
   const apply = () => {
     clearTimeout(timer);
     const chosen = { ...filter };
-    for (const name of ["event", "text"]) {
-      const value = form.elements[name].value.trim();
-      if (value) chosen[name] = value;
+    for (const name of FIELDS) {
+      const element = form.elements[name];
+      if (!element) continue;
+      const value = element.value.trim();
+      if (value) chosen[name] = element.type === "datetime-local" ? `${value}Z` : value;
       else delete chosen[name];
     }
     const text = JSON.stringify(chosen, Object.keys(chosen).sort());
@@ -42,10 +46,11 @@ export function watchFilter(form, filter, changed) {
   current = JSON.stringify(filter, Object.keys(filter).sort());
   form.addEventListener("input", (event) => {
     clearTimeout(timer);
-    if (event.target.name === "event") apply();
+    if (event.target.tagName === "SELECT") apply();
     else timer = setTimeout(apply, SETTLE_MS);
   });
   form.addEventListener("submit", (event) => {
+    if (event.submitter?.hasAttribute("formaction")) return; // an export is a download
     event.preventDefault();
     apply();
   });

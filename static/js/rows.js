@@ -68,6 +68,13 @@ function summaryFacts(exchange, fields) {
   };
 }
 
+/** The feed at this entry, with its surroundings. A sequence has 64 bits. */
+function permalinkOf(exchange, id) {
+  const [milliseconds, sequence] = id.split("-");
+  const name = encodeURIComponent(exchange);
+  return `/exchanges/${name}/?before=${milliseconds}-${BigInt(sequence) + 1n}%40${name}&entry=${id}#activity`;
+}
+
 function rawFacts(exchange, fields) {
   const error = classify(fields)[0] === "error" ? fields.error : "";
   const long = error.includes("\n") || head(error, HEADLINE_CHARS) !== error;
@@ -77,6 +84,7 @@ function rawFacts(exchange, fields) {
     raw,
     hidden: hidden ? size(hidden) : "",
     url: `/exchanges/${encodeURIComponent(exchange)}/entries/${fields.id}/`,
+    permalink: permalinkOf(exchange, fields.id),
   };
 }
 

@@ -139,6 +139,8 @@ RULES: dict[str, Rule] = {
     "timeline": verb("view"),
     "steering": row_of_viewable,
     "command": verb("command"),  # of a stop
+    "find": everybody,
+    "export": everybody,  # of what may be viewed
     "instances": everybody,
     "assign": lambda role, own: "open" if role.superuser or {"view", "command"} <= role.verbs else "refused",
     "schemas": everybody,
