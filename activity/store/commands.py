@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from activity.store.client import BLOCK_MILLISECONDS, AsyncClient, SyncClient, redis_errors
 from activity.store.ownership import script
@@ -81,6 +81,7 @@ class CommandBox:
         self._blocking = blocking
         self._keys = _keys(instance_id)
         self._cursor = EntryId(0, 0)
+        self._taker = uuid4().hex
 
     async def wait(self) -> list[Delivery]:
         """The next commands; empty where none came within some seconds."""
@@ -93,12 +94,12 @@ class CommandBox:
         return found
 
     async def take(self, delivery: Delivery) -> Literal["YOURS", "KNOWN", "EXPIRED"]:
-        """Whether it is to be carried out, now and by us. After a lost reply it counts as carried out."""
+        """Whether it is to be carried out, now and by us. After a lost reply ask again: nobody else is told so."""
         correlation = delivery.fields.get("correlationId", "")
         with redis_errors():
             reply: Any = await self._client.eval(
                 *(_TAKE, 2, *self._keys, correlation),
-                *(str(delivery.entry_id.milliseconds), str(EXPIRES_MS), str(LIFETIME_MS)),
+                *(str(delivery.entry_id.milliseconds), str(EXPIRES_MS), str(LIFETIME_MS), json.dumps(self._taker)),
             )
         answer: Literal["YOURS", "KNOWN", "EXPIRED"] = reply.decode("ascii")
         return answer

@@ -203,6 +203,27 @@ def test_a_take_over_of_a_holder_that_changed_meanwhile_does_nothing_and_marks_w
     assert post(client, "claim", reason="x")[0] == 302
 
 
+def test_of_two_who_take_over_within_one_heartbeat_one_wins(
+    client: Client, marta: User, jonas: User, store: redis.Redis
+) -> None:
+    put_status(store, "kraken", adminEmail="anna@example.org", connectionState="warming")
+    assign_perm("activity.takeover_exchange", marta, Exchange.objects.get(name="kraken"))
+    other = Client()
+    client.force_login(jonas, backend="django.contrib.auth.backends.ModelBackend")
+    other.force_login(marta, backend="django.contrib.auth.backends.ModelBackend")
+    first, second = form_of(client, "claim"), form_of(other, "claim")
+    assert client.post("/exchanges/kraken/command/claim/", {**first, "reason": "x"}).status_code == 302
+    # The instance has not beaten yet: its status still names the one who was relieved.
+    answer = other.post("/exchanges/kraken/command/claim/", {**second, "reason": "x"})
+    assert answer.status_code == 409
+    assert [node.text for node in page_of(answer).all(class_="changed")][:1] == [
+        "admin anna@example.org jonas@example.org"
+    ]
+    assert Command.objects.count() == 1
+    put_status(store, "kraken", adminEmail="jonas@example.org", connectionState="warming")
+    assert post(other, "claim", reason="x")[0] == 302
+
+
 def test_who_may_only_claim_takes_nothing_over(sign_in: SignIn, marta: User, store: redis.Redis) -> None:
     put_status(store, "kraken", adminEmail="jonas@example.org")
     client = sign_in(marta)
