@@ -36,8 +36,11 @@ class QueueFull(Exception):
 
 def send_command(
     client: SyncClient, instance_id: str, correlation_id: UUID, kind: str, payload: str, issued_by: str
-) -> None:
-    """Append it; one that is known already is not appended again. Raises QueueFull."""
+) -> int | None:
+    """Append it; one that is known already is not appended again. Raises QueueFull.
+
+    When it was appended, in milliseconds of Redis' clock; None where it was known.
+    """
     with redis_errors():
         reply: Any = client.eval(
             *(_SEND, 2, *_keys(instance_id)),
@@ -45,6 +48,14 @@ def send_command(
         )
     if reply[0] == b"FULL":
         raise QueueFull(f"{int(reply[1])} commands wait for this instance already")
+    return EntryId.parse(reply[1].decode("ascii")).milliseconds if reply[0] == b"SENT" else None
+
+
+def redis_now(client: SyncClient) -> int:
+    """Milliseconds since 1970 by Redis' clock, the only one by which commands age."""
+    with redis_errors():
+        seconds, microseconds = client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 def read_reports(client: SyncClient, instance_id: str, correlation_ids: Sequence[UUID]) -> list[Report | None]:

@@ -281,6 +281,32 @@ def test_what_nobody_took_in_30_s_expires_and_cannot_be_taken_any_more(
     assert store.hexists(f"{{commands:{INSTANCE}}}:taken", str(command.correlation_id))
 
 
+@pytest.mark.parametrize("off_seconds", [-600, 600])
+def test_a_clock_that_is_ten_minutes_off_ends_no_command_early(
+    sign_in: SignIn, marta: User, store: redis.Redis, redis_server: RedisServer, off_seconds: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    put_status(store, "kraken", adminEmail="marta@example.org")
+    client = sign_in(marta)
+    form = form_of(client, "release")
+
+    class Off(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(seconds=off_seconds)
+
+    from activity import settling
+
+    monkeypatch.setattr(settling, "datetime", Off)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: Off.now(UTC))
+    assert client.post("/exchanges/kraken/command/release/", form).status_code == 302
+    command = Command.objects.get()
+    settle(pages_client(redis_server.url), [command])
+    assert command.state == "delivered"
+    assert command.delivered_at is not None
+    assert abs(command.delivered_at.timestamp() - time.time()) < 60
+
+
 def test_an_instance_that_ended_before_it_reported_leaves_no_command_open(
     sign_in: SignIn, marta: User, store: redis.Redis, redis_server: RedisServer
 ) -> None:
