@@ -1,7 +1,8 @@
 """Rows of commands follow what Redis says of them. Whoever looks brings them forward: pages, and the recorder.
 
 Every step is a conditional UPDATE, so that any number of lookers may settle the same row at once. A command that nobody
-took within 30 s is closed in Redis first, so that no instance takes it any more; only then its row says so.
+took within 30 s of Redis' clock is closed in Redis first, so that no instance takes it any more; only then its row
+says so.
 """
 
 from collections import defaultdict
@@ -12,7 +13,7 @@ from typing import Final
 from activity.models import Command
 from activity.models.commands import OPEN
 from activity.store.client import StoreUnavailable, SyncClient
-from activity.store.commands import close_command, read_reports
+from activity.store.commands import close_command, read_reports, redis_now
 from activity.store.history import read_raw_statuses
 from activity.store.standby import read_standbys
 from activity.wire.commands import EXPIRES_MS, Report
@@ -28,13 +29,13 @@ State = Command.State
 def settle(client: SyncClient, commands: Iterable[Command], now: datetime | None = None) -> list[Command]:
     """Bring these rows forward, and return those that moved. Never raises: a row says why nobody knows more."""
     moved = []
-    now = now or datetime.now(UTC)
     by_instance: dict[str, list[Command]] = defaultdict(list)
     for command in commands:
         if command.state in OPEN:
             by_instance[command.instance_id].append(command)
     for instance_id, waiting in by_instance.items():
         try:
+            now = now or datetime.fromtimestamp(redis_now(client) / 1000, UTC)
             reports = read_reports(client, instance_id, [command.correlation_id for command in waiting])
             for command, report in zip(waiting, reports, strict=True):
                 if _advance(command, report or _overdue(client, command, now)):

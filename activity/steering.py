@@ -8,6 +8,7 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from django.db import transaction
@@ -16,13 +17,14 @@ from django.utils import timezone
 from activity.access import Verb, can
 from activity.audit import Action, origin, record
 from activity.models import Command, Exchange, User
+from activity.models.commands import CLAIMS
 from activity.store.client import StoreUnavailable, SyncClient
 from activity.store.commands import QueueFull, send_command
 from activity.store.history import read_raw_statuses
 from activity.store.ownership import identify
 from activity.text import cut, visible
 from activity.wire.commands import CommandType
-from activity.wire.status import ReadStatus
+from activity.wire.status import ReadStatus, ttl_seconds
 
 #: What each command needs beside the right to view.
 VERBS: Final[dict[CommandType, Verb]] = {
@@ -43,6 +45,10 @@ class Holder:
     status: ReadStatus
     instance_id: str
     token: str
+    #: The e-mail of the newest claim that the status need not carry yet, '' for a release; None: there is none.
+    asked: str | None = None
+    #: The row of the newest claim or release of this instance, 0 for none.
+    claim: int = 0
 
     @property
     def shown(self) -> dict[str, str]:
@@ -51,7 +57,7 @@ class Holder:
         return {
             "host": visible(status.hostname),
             "ip": visible(status.ipAddress or "not detected"),
-            "admin": visible(status.adminEmail or "nobody"),
+            "admin": visible((status.adminEmail if self.asked is None else self.asked) or "nobody"),
             "state": status.connectionState.value,
             "epoch": "none" if status.epoch is None else str(status.epoch),
             "instance": visible(status.instanceId or "an older writer"),
@@ -60,7 +66,12 @@ class Holder:
 
     @property
     def claimed_by(self) -> str:
-        """The e-mail of who answers for it; empty: nobody."""
+        """The e-mail of who answers for it; empty: nobody. Who claimed it answers before its next heartbeat says so."""
+        return self.written_by if self.asked is None else self.asked
+
+    @property
+    def written_by(self) -> str:
+        """The e-mail that the instance itself has written."""
         return (self.status.adminEmail or "").lower()
 
 
@@ -72,7 +83,25 @@ def holder_of(client: SyncClient, exchange: Exchange) -> Holder | None:
         return None
     if reading.status is None:
         raise Refused(f"The instance's status cannot be read, so nothing can be sent to it: {reading.problem}")
-    return Holder(reading.status, reading.status.instanceId or "", identify(client, exchange.pk, reading.raw))
+    status = reading.status
+    claim = _newest_claim(exchange, status.instanceId or "")
+    asked = None
+    if claim is not None and _is_under_way(claim, status):
+        asked = str(claim.payload.get("email", "")).lower() if claim.type == CommandType.CLAIM else ""
+    token = identify(client, exchange.pk, reading.raw)
+    return Holder(status, status.instanceId or "", token, asked, claim.pk if claim else 0)
+
+
+def _newest_claim(exchange: Exchange, instance_id: str) -> Command | None:
+    found = Command.objects.filter(exchange=exchange, instance_id=instance_id[:200], type__in=CLAIMS)
+    return found.exclude(state__in=(Command.State.FAILED, Command.State.EXPIRED)).first()
+
+
+def _is_under_way(claim: Command, status: ReadStatus) -> bool:
+    """Whether the instance has still to write it: a heartbeat carries it, and two more may fail."""
+    if claim.ended_at is None:
+        return True
+    return timezone.now() - claim.ended_at < timedelta(seconds=ttl_seconds(status.interval))
 
 
 def require(user: User, exchange: Exchange, kind: CommandType, holder: Holder | None) -> Holder:
@@ -112,6 +141,7 @@ def send(
         epoch=str(holder.status.epoch or ""),
         taken_over=kind == CommandType.CLAIM and holder.claimed_by not in ("", user.email),
         before=holder.shown,
+        claim=holder.claim if kind in CLAIMS else None,
     )
 
 
@@ -152,11 +182,17 @@ def _write_and_send(
     taken_over: bool = False,
     before: Mapping[str, str] | None = None,
     action: Action | None = None,
+    claim: int | None = None,
 ) -> Command:
     known = Command.objects.filter(correlation_id=correlation_id, user=user, exchange=exchange).first()
     if known is not None:
         return known
     with transaction.atomic():
+        if claim is not None:
+            Exchange.objects.select_for_update().get(pk=exchange.pk)
+            newest = _newest_claim(exchange, instance_id)
+            if (newest.pk if newest else 0) != claim:  # of two who saw the same holder, one wins
+                raise Refused("Somebody else was faster. Nothing was done: look at who answers for it now.")
         command = Command.objects.create(
             correlation_id=correlation_id,
             exchange=exchange,
@@ -186,14 +222,19 @@ def _write_and_send(
     return command
 
 
+def _moment(milliseconds: int | None) -> datetime:
+    """By Redis' clock, where it told the time: by that clock the command ages."""
+    return timezone.now() if milliseconds is None else datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
 def _deliver(client: SyncClient, command: Command, payload: dict[str, Any]) -> None:
     change: dict[str, Any]
     try:
-        send_command(
+        sent_ms = send_command(
             *(client, command.instance_id, command.correlation_id, command.type),
             *(json.dumps(payload), command.issued_by),
         )
-        change = {"state": Command.State.DELIVERED, "delivered_at": timezone.now()}
+        change = {"state": Command.State.DELIVERED, "delivered_at": _moment(sent_ms)}
     except QueueFull as error:
         change = {"state": Command.State.FAILED, "ended_at": timezone.now(), "text": f"not sent: {error}"}
     except StoreUnavailable as error:

@@ -103,7 +103,7 @@ def _pending(exchange: Exchange, holder: Holder | None) -> dict[str, Any] | None
     if asked is None or asked.state in (Command.State.FAILED, Command.State.EXPIRED):
         return None
     wanted = str(asked.payload.get("email", "")).lower()
-    if holder.claimed_by == wanted:
+    if holder.written_by == wanted:
         return None
     since = asked.ended_at or asked.requested_at
     late = (datetime.now(UTC) - since).total_seconds() > PATIENCE_BEATS * holder.status.interval
@@ -196,6 +196,14 @@ def _correlation(request: HttpRequest) -> uuid.UUID:
         raise _Wrong(_("correlation: the form is damaged, open it again")) from None
 
 
+def _was_sent(request: HttpRequest, user: User, exchange: Exchange) -> bool:
+    try:
+        correlation_id = _correlation(request)
+    except _Wrong:
+        return False  # said further below, in its turn
+    return Command.objects.filter(correlation_id=correlation_id, user=user, exchange=exchange).exists()
+
+
 def _check(request: HttpRequest, kind: CommandType, exchange: Exchange, holder: Holder, *, takes: bool) -> None:
     """What is asked for in proportion to what may be broken. Raises _Wrong, and ReauthenticationRequired."""
     active = holder.status.connectionState.value == "active"
@@ -226,6 +234,8 @@ def command(request: HttpRequest, name: str, kind: str) -> HttpResponse:
         return _form(request, exchange, wanted, None, str(error), status=503)
     if request.method != "POST":
         return _form(request, exchange, wanted, holder)
+    if _was_sent(request, user, exchange):
+        return redirect("exchange", exchange.name)  # this very form was sent before
     takes = wanted == CommandType.CLAIM and holder.claimed_by not in ("", user.email)
     shown = {part: request.POST[f"shown.{part}"] for part in holder.shown if f"shown.{part}" in request.POST}
     changed = [part for part, value in shown.items() if part != "state" and value != holder.shown[part]]

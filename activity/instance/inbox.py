@@ -82,12 +82,7 @@ class Inbox:
     async def _carry_out(self, delivery: Delivery) -> None:
         correlation = delivery.fields.get("correlationId", "")
         kind = delivery.fields.get("type", "")
-        try:
-            taken = await self._box.take(delivery)
-        except StoreUnavailable as error:
-            # Perhaps it is taken, perhaps not: carried out it must not be, since it might be carried out twice.
-            LOG.warning("Command %s could not be taken, so it is not carried out: %s", kind, error)
-            return
+        taken = await self._take(delivery, kind)
         if taken != "YOURS":
             LOG.info("Command %s (%s) is not carried out: %s", kind, correlation, taken.lower())
             return
@@ -104,6 +99,15 @@ class Inbox:
             LOG.exception("Command %s failed", kind)
             text = f"a fault in the worker: {error!r}"
         await self._report(correlation, progress, redact(text)[:1000])
+
+    async def _take(self, delivery: Delivery, kind: str) -> str:
+        """Ask until Redis answers: a command whose taking was never heard of would have no end."""
+        while True:
+            try:
+                return await self._box.take(delivery)
+            except StoreUnavailable as error:
+                LOG.warning("Command %s could not be taken, trying again: %s", kind, error)
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _report(self, correlation: str, progress: Literal["succeeded", "failed"], text: str) -> None:
         try:

@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from activity.store.client import BLOCK_MILLISECONDS, AsyncClient, SyncClient, redis_errors
 from activity.store.ownership import script
@@ -36,8 +36,11 @@ class QueueFull(Exception):
 
 def send_command(
     client: SyncClient, instance_id: str, correlation_id: UUID, kind: str, payload: str, issued_by: str
-) -> None:
-    """Append it; one that is known already is not appended again. Raises QueueFull."""
+) -> int | None:
+    """Append it; one that is known already is not appended again. Raises QueueFull.
+
+    When it was appended, in milliseconds of Redis' clock; None where it was known.
+    """
     with redis_errors():
         reply: Any = client.eval(
             *(_SEND, 2, *_keys(instance_id)),
@@ -45,6 +48,14 @@ def send_command(
         )
     if reply[0] == b"FULL":
         raise QueueFull(f"{int(reply[1])} commands wait for this instance already")
+    return EntryId.parse(reply[1].decode("ascii")).milliseconds if reply[0] == b"SENT" else None
+
+
+def redis_now(client: SyncClient) -> int:
+    """Milliseconds since 1970 by Redis' clock, the only one by which commands age."""
+    with redis_errors():
+        seconds, microseconds = client.time()
+    return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 def read_reports(client: SyncClient, instance_id: str, correlation_ids: Sequence[UUID]) -> list[Report | None]:
@@ -81,6 +92,7 @@ class CommandBox:
         self._blocking = blocking
         self._keys = _keys(instance_id)
         self._cursor = EntryId(0, 0)
+        self._taker = uuid4().hex
 
     async def wait(self) -> list[Delivery]:
         """The next commands; empty where none came within some seconds."""
@@ -93,12 +105,12 @@ class CommandBox:
         return found
 
     async def take(self, delivery: Delivery) -> Literal["YOURS", "KNOWN", "EXPIRED"]:
-        """Whether it is to be carried out, now and by us. After a lost reply it counts as carried out."""
+        """Whether it is to be carried out, now and by us. After a lost reply ask again: nobody else is told so."""
         correlation = delivery.fields.get("correlationId", "")
         with redis_errors():
             reply: Any = await self._client.eval(
                 *(_TAKE, 2, *self._keys, correlation),
-                *(str(delivery.entry_id.milliseconds), str(EXPIRES_MS), str(LIFETIME_MS)),
+                *(str(delivery.entry_id.milliseconds), str(EXPIRES_MS), str(LIFETIME_MS), json.dumps(self._taker)),
             )
         answer: Literal["YOURS", "KNOWN", "EXPIRED"] = reply.decode("ascii")
         return answer

@@ -203,6 +203,27 @@ def test_a_take_over_of_a_holder_that_changed_meanwhile_does_nothing_and_marks_w
     assert post(client, "claim", reason="x")[0] == 302
 
 
+def test_of_two_who_take_over_within_one_heartbeat_one_wins(
+    client: Client, marta: User, jonas: User, store: redis.Redis
+) -> None:
+    put_status(store, "kraken", adminEmail="anna@example.org", connectionState="warming")
+    assign_perm("activity.takeover_exchange", marta, Exchange.objects.get(name="kraken"))
+    other = Client()
+    client.force_login(jonas, backend="django.contrib.auth.backends.ModelBackend")
+    other.force_login(marta, backend="django.contrib.auth.backends.ModelBackend")
+    first, second = form_of(client, "claim"), form_of(other, "claim")
+    assert client.post("/exchanges/kraken/command/claim/", {**first, "reason": "x"}).status_code == 302
+    # The instance has not beaten yet: its status still names the one who was relieved.
+    answer = other.post("/exchanges/kraken/command/claim/", {**second, "reason": "x"})
+    assert answer.status_code == 409
+    assert [node.text for node in page_of(answer).all(class_="changed")][:1] == [
+        "admin anna@example.org jonas@example.org"
+    ]
+    assert Command.objects.count() == 1
+    put_status(store, "kraken", adminEmail="jonas@example.org", connectionState="warming")
+    assert post(other, "claim", reason="x")[0] == 302
+
+
 def test_who_may_only_claim_takes_nothing_over(sign_in: SignIn, marta: User, store: redis.Redis) -> None:
     put_status(store, "kraken", adminEmail="jonas@example.org")
     client = sign_in(marta)
@@ -258,6 +279,32 @@ def test_what_nobody_took_in_30_s_expires_and_cannot_be_taken_any_more(
     settle(client, [command], now=datetime.now(UTC) + timedelta(seconds=31))
     assert (command.state, command.text) == ("expired", "the instance did not take it within 30 s")
     assert store.hexists(f"{{commands:{INSTANCE}}}:taken", str(command.correlation_id))
+
+
+@pytest.mark.parametrize("off_seconds", [-600, 600])
+def test_a_clock_that_is_ten_minutes_off_ends_no_command_early(
+    sign_in: SignIn, marta: User, store: redis.Redis, redis_server: RedisServer, off_seconds: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    put_status(store, "kraken", adminEmail="marta@example.org")
+    client = sign_in(marta)
+    form = form_of(client, "release")
+
+    class Off(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + timedelta(seconds=off_seconds)
+
+    from activity import settling
+
+    monkeypatch.setattr(settling, "datetime", Off)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: Off.now(UTC))
+    assert client.post("/exchanges/kraken/command/release/", form).status_code == 302
+    command = Command.objects.get()
+    settle(pages_client(redis_server.url), [command])
+    assert command.state == "delivered"
+    assert command.delivered_at is not None
+    assert abs(command.delivered_at.timestamp() - time.time()) < 60
 
 
 def test_an_instance_that_ended_before_it_reported_leaves_no_command_open(
