@@ -94,6 +94,7 @@ async def test_what_is_registered_is_the_contracts_status_with_nobody_answering_
         "version": status["version"],
         "mode": None,
         "heartbeatSeconds": HEARTBEAT_SECONDS,
+        "paused": False,
         "epoch": registry.status.epoch,
     }
     assert exchange.client.ttl(exchange.key) == 3 * HEARTBEAT_SECONDS
