@@ -206,6 +206,10 @@ CSRF_COOKIE_SAMESITE = "Lax"
 # Cookies over TLS only as soon as the site is served over TLS, which PERSEUS_ORIGINS says.
 _https = any(origin.startswith("https://") for origin in environment.origins)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
+# A browser that came over TLS once comes over TLS only. Redirecting is the proxy's (inside, health checks speak http),
+# and what holds for subdomains or for a browser's own list is for the owner of the domain to say.
+SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _https else None
 
 # --- static files: no build step; the finders serve what `collectstatic` would copy ---
