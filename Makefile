@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Test processes side by side.
 JOBS ?= 2
 
-.PHONY: help run install install-dev test soak lint system lock vendor schemas screenshots
+.PHONY: help run install install-dev test soak bench lint system lock vendor schemas screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,12 @@ test: lint ## everything that must hold before a change is merged
 soak: install-dev ## a day of the network in SOAK_MINUTES=10, its result into docs/reliability.md
 	@.ci/say "A day, compressed"
 	@$(BIN)/python -m tests.soak
+
+bench: system ## the feed beside what else carries a stream to browsers, into docs/performance.md (ARGS=--quick)
+	@VENV=.venv-bench .ci/venv requirements-bench.txt
+	@.ci/node tests/bench/node
+	@.ci/say "Measuring"
+	@.venv-bench/bin/python -m tests.bench $(ARGS)
 
 lint: install-dev ## style, types, layers and templates
 	@.ci/lint
@@ -42,6 +48,9 @@ lock: install-dev ## requirements*.txt anew from pyproject.toml
 	@.ci/say "Locking what the tests need"
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes \
 		--custom-compile-command "make lock" -q -c requirements.txt -o requirements-dev.txt
+	@.ci/say "Locking what the benchmarks need"
+	@$(BIN)/uv pip compile pyproject.toml --group bench --universal --generate-hashes \
+		--custom-compile-command "make lock" -q -c requirements-dev.txt -o requirements-bench.txt
 
 vendor: ## third-party files under static/vendor anew, from their lock
 	@static/vendor/vendor.sh

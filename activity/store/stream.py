@@ -1,12 +1,13 @@
 """One exchange's activity stream, from the event loop: append, and read on from a cursor."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any, Final
 
 from redis.exceptions import ResponseError
 
-from activity.store.client import BLOCK_MILLISECONDS, AsyncClient, StoreUnavailable, redis_errors
+from activity.store.client import BLOCK_MILLISECONDS, TIMEOUT_SECONDS, AsyncClient, StoreUnavailable, redis_errors
 from activity.wire.entries import RETENTION_DAYS, EntryId, StreamEntry, read_entry
 from activity.wire.keys import stream_key
 
@@ -38,13 +39,16 @@ def _entries(rows: list[Any]) -> list[StreamEntry]:
     return [read_entry(row[0], row[1]) for row in rows]
 
 
-async def wait_for_entries(client: AsyncClient, exchange_name: str, cursor: EntryId, count: int) -> list[StreamEntry]:
-    """Wait up to 4 s for entries after the cursor; an empty list when none came. Needs a blocking client.
+async def wait_for_entries(
+    client: AsyncClient, exchange_name: str, cursor: EntryId, count: int, block_ms: int = BLOCK_MILLISECONDS
+) -> list[StreamEntry]:
+    """Wait up to `block_ms` for entries after the cursor; an empty list when none came. Needs a blocking client.
 
     The cursor is always a real id and never ``$``: a command that is sent again must not skip what came between.
     """
     with redis_errors():
-        reply: Any = await client.xread({stream_key(exchange_name): str(cursor)}, count=count, block=BLOCK_MILLISECONDS)
+        async with asyncio.timeout(block_ms / 1000 + TIMEOUT_SECONDS):
+            reply: Any = await client.xread({stream_key(exchange_name): str(cursor)}, count=count, block=block_ms)
     return _entries(reply[0][1]) if reply else []
 
 
