@@ -3,8 +3,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 BIN := .venv/bin
-# Test processes side by side.
-JOBS ?= 2
+# Test processes side by side: one more than two cores, for most of them wait for servers and browsers.
+JOBS ?= 3
 
 .PHONY: help run install install-dev test soak bench lint system lock vendor schemas screenshots
 
@@ -16,7 +16,7 @@ run: install ## the whole network on this machine (PORT=8000 PERSEUS_DATA=var AR
 
 test: lint ## everything that must hold before a change is merged
 	@.ci/say "Tests"
-	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 soak: install-dev ## a day of the network in SOAK_MINUTES=10, its result into docs/reliability.md
 	@.ci/say "A day, compressed"
