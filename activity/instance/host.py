@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from activity.store.urls import network_of
+
 
 class HostError(Exception):
     """The private folder cannot be used. The message says why and what to do."""
@@ -72,7 +74,7 @@ class HostLock:
     def acquire(cls, redis_url: str, hostname: str, exchange_id: int) -> Self:
         """Raises LockTaken at once where another process holds it, HostError where the folder cannot be used."""
         # One lock per network, host name and exchange: two networks on one machine do not concern each other.
-        digest = hashlib.sha256(f"{redis_url}\n{hostname}".encode()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{network_of(redis_url)}\n{hostname}".encode()).hexdigest()[:16]
         path = runtime_folder() / f"{digest}-{exchange_id}.lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

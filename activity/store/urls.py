@@ -59,6 +59,16 @@ def check_redis_url(url: str) -> None:
         raise ValueError(f"REDIS_URL has an unknown scheme: expected one of {known}")
 
 
+def network_of(url: str) -> str:
+    """What two URLs of one Redis have in common: a cluster's nodes in any order and however one signs in.
+
+    Two lists of which one leaves nodes out are two networks here: only a connection could tell.
+    """
+    if not is_cluster(url):
+        return url
+    return "cluster " + ",".join(sorted({f"{host}:{port}" for host, port in read_cluster_url(url).nodes}))
+
+
 def name_of(url: str) -> str:
     """A Redis URL as it may be shown: without user, password and parameters."""
     if is_cluster(url):

@@ -139,6 +139,16 @@ def test_a_folder_that_somebody_else_can_write_to_is_refused(short_folder: Path)
         runtime_folder()
 
 
+def test_the_nodes_of_a_cluster_in_another_order_are_the_same_network(short_folder: Path) -> None:
+    lock = HostLock.acquire("redis+cluster://u:old@a:6379,b:6380", "host-a", 7)
+    try:
+        with pytest.raises(LockTaken):
+            HostLock.acquire("redis+cluster://u:new@b:6380,a", "host-a", 7)
+        HostLock.acquire("redis+cluster://u:old@c:6379,b:6380", "host-a", 7).close()
+    finally:
+        lock.close()
+
+
 def test_a_host_lock_is_held_once_remembers_its_instance_and_is_free_after_its_process(short_folder: Path) -> None:
     lock = HostLock.acquire("unix:///a", "host-a", 7)
     assert lock.previous is None
