@@ -16,7 +16,7 @@ ALLOWED_HOSTS = list(environment.allowed_hosts) or ["localhost", "127.0.0.1", "[
 CSRF_TRUSTED_ORIGINS = list(environment.origins)
 
 INSTALLED_APPS = [
-    "daphne",
+    "perseus_admin.apps.DaphneConfig",  # daphne's runserver, without daphne in every process
     "perseus_admin.apps.PerseusAdminConfig",  # django.contrib.admin, without its sign-in page
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -3,6 +3,7 @@
 Settings are read at import, so the environment is made first: nothing of the developer's own reaches a test.
 """
 
+import gc
 import os
 import secrets
 import tempfile
@@ -11,6 +12,8 @@ from typing import Any
 
 for _name in [name for name in os.environ if name.startswith("PERSEUS_") or name in ("REDIS_URL", "DATABASE_URL")]:
     del os.environ[_name]
+
+gc.set_threshold(50_000, 20, 100)  # as in manage.py
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="prs-test-")
 FOLDER = Path(_FOLDER.name)

@@ -88,7 +88,7 @@ def told(segment: Segment) -> str:
 
 @register.simple_tag(takes_context=True)
 def to_entry(context: dict[str, Any], part: Segment | Mark) -> str:
-    """The feed at the entry with which it began; without one, the page as it was at that moment."""
+    """The feed at the entry with which it began, marked; without one, the page as it was at that moment."""
     name = context["t"].exchange
     page = reverse("exchange", args=[name])
     if not part.entry_id:
@@ -96,4 +96,4 @@ def to_entry(context: dict[str, Any], part: Segment | Mark) -> str:
         return f"{page}?{urlencode({'at': at})}"
     entry = EntryId.parse(part.entry_id)
     just_above = EntryId(entry.milliseconds, entry.sequence + 1)
-    return f"{page}?{urlencode({'before': f'{just_above}@{name}'})}#activity"
+    return f"{page}?{urlencode({'before': f'{just_above}@{name}', 'entry': str(entry)})}#activity"

@@ -70,7 +70,9 @@ def test_a_segment_leads_to_its_entry(web: WebServer, store: redis.Redis, visito
     page = visitor.open(web, "/exchanges/kraken/?span=15m")
     page.locator(".strip .seg-state").click()
     page.wait_for_url("**before=*")
-    assert page.get_attribute("[data-rows] .entry", "data-id") == taken
+    marked = page.locator("[data-rows] .entry[data-linked]")  # newer ones may have been loaded above it by now
+    assert marked.get_attribute("data-id") == taken
+    assert marked.evaluate("row => row.getBoundingClientRect().top < innerHeight")
 
 
 def test_times_on_the_axis_follow_the_chosen_zone(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
