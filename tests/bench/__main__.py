@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.bench import pages_and_archive, report
+from tests.bench import growth, pages_and_archive, report
 from tests.bench.contenders import CONTENDERS, Running
 from tests.bench.loads import LADDER, QUICK_LADDER, Bench, Result, compiled
 from tests.servers import RedisServer
@@ -77,7 +77,9 @@ def main() -> None:
     """Measure, and write the report."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="short loads, one round")
-    parser.add_argument("--only", action="append", choices=[*CONTENDERS, "pages", "archive"], help="only this")
+    parser.add_argument(
+        "--only", action="append", choices=[*CONTENDERS, "growth", "pages", "archive"], help="only this"
+    )
     parser.add_argument("--rounds", type=int, help="of every load; the table has medians (3, with --quick 1)")
     arguments = parser.parse_args()
     rounds = arguments.rounds or (1 if arguments.quick else 3)
@@ -108,6 +110,9 @@ def main() -> None:
                     except (RuntimeError, OSError, ValueError) as error:
                         say(f"    {name}: {load} failed: {error}")
             results["feed"][name] = {load: median_of(one) for load, one in found.items()}
+            report.write(results)
+        if not arguments.only or "growth" in arguments.only:
+            results["growth"] = growth.measure(bench, say, quick=arguments.quick)
             report.write(results)
         if not arguments.only or "pages" in arguments.only:
             results["first paint"] = pages_and_archive.first_paint(say)

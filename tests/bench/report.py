@@ -97,6 +97,8 @@ def tables(results: dict[str, Any]) -> str:
              "MB in the storm", "idle 1,000: % of a core", "KB per viewer", "storm: s behind"], rows)
     )  # fmt: skip
     parts.append(_ratios(results))
+    if grown := results.get("growth"):
+        parts.append(_growth(grown))
     if paint := results.get("first paint"):
         rows = [[f"{size} exchanges", _number(one["ms"]), _number(one["bytes"])] for size, one in paint.items()]
         parts.append(_table(["network page", "ms in the server", "bytes"], rows))
@@ -108,6 +110,21 @@ def tables(results: dict[str, Any]) -> str:
             f"{_number(archive['copy per second'])}: {archive['share'] * 100:.0f} %.\n"
         )
     return "\n".join(parts)
+
+
+def _growth(grown: dict[str, Any]) -> str:
+    rows = [
+        [
+            what if number == 0 else "",
+            *(_number(one[key]).removesuffix(".00") for key in ("viewers", "exchanges", "rate")),
+            *(_number(one[key]) for key in ("web", "megabytes", "redis", "commands", "kilobytes")),
+        ]
+        for what in ("viewers", "exchanges", "entries", "board idle", "board beating")
+        for number, one in enumerate(grown[what] if isinstance(grown[what], list) else [grown[what]])
+    ]
+    return _table(
+        ["what grows", "viewers", "exchanges", "entries/s", "web: % of a core", "MB added", "Redis: % of a core",
+         "commands/s", "KB/s from Redis"], rows)  # fmt: skip
 
 
 def _ratios(results: dict[str, Any]) -> str:
@@ -139,6 +156,8 @@ def _ratios(results: dict[str, Any]) -> str:
          ratio(at(ours, "half stalled", "p99"), at(ours, "undisturbed", "p99")), "≤ 1.5", lambda value: value <= 1.5),
         ("MB per stalled viewer", ratio(at(ours, "half stalled", "memory_growth"), 100), "≤ 1",
          lambda value: value <= 1),
+        ("heartbeats of 1,000 exchanges to 1,000 viewers, % of a core", _beating(results), "≤ 5",
+         lambda value: value <= 5),
         ("archive / bare COPY", results.get("archive", {}).get("share"), "≥ 0.9", lambda value: value >= 0.9),
     ]  # fmt: skip
     rows = [
@@ -146,6 +165,11 @@ def _ratios(results: dict[str, Any]) -> str:
         for name, value, bar, holds in bars
     ]
     return _table(["ours on daphne, one process", "measured", "bar", ""], rows)
+
+
+def _beating(results: dict[str, Any]) -> float | None:
+    grown = results.get("growth")
+    return None if grown is None else float(grown["board beating"]["web"] - grown["board idle"]["web"])
 
 
 def plot(results: dict[str, Any]) -> str:
