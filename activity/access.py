@@ -37,13 +37,20 @@ def can(user: User | AnonymousUser, exchange: Exchange, verb: Verb) -> bool:
     return all(user.has_perm(_PERMISSIONS[v]) or user.has_perm(_PERMISSIONS[v], exchange) for v in needed)
 
 
+def exchanges_of(user: User | AnonymousUser, verb: Verb) -> QuerySet[Exchange]:
+    """All exchanges, inactive ones too, to which the user may do that: those for which `can` says yes, by name."""
+    exchanges = Exchange.objects.order_by("name")
+    if not user.is_active:
+        return exchanges.none()
+    for needed in dict.fromkeys(("view", verb)):
+        allowed: QuerySet[Exchange] = get_objects_for_user(user, _PERMISSIONS[needed], klass=exchanges)
+        exchanges = allowed
+    return exchanges
+
+
 def visible_exchanges(user: User | AnonymousUser) -> QuerySet[Exchange]:
     """The active exchanges that the user may view, by name."""
-    active = Exchange.objects.filter(active=True).order_by("name")
-    if not user.is_active:
-        return active.none()
-    visible: QuerySet[Exchange] = get_objects_for_user(user, _PERMISSIONS["view"], klass=active)
-    return visible
+    return exchanges_of(user, "view").filter(active=True)
 
 
 def active_exchanges() -> dict[str, int]:

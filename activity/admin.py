@@ -20,6 +20,7 @@ from guardian.admin import GuardedModelAdmin, UserManage
 
 from activity import admin_notifications, admin_records, admin_sign_in  # noqa: F401 - register themselves
 from activity.access import can
+from activity.admin_scope import administered, viewable
 from activity.audit import Action, record
 from activity.models import ApiToken, Exchange, User
 
@@ -73,7 +74,7 @@ class ExchangeAdmin(GuardedModelAdmin):
         """What the user may not view does not exist for them."""
         base: Any = super()
         exchanges: QuerySet[Exchange] = base.get_queryset(request)
-        return exchanges.filter(pk__in=[exchange.pk for exchange in exchanges if can(request.user, exchange, "view")])
+        return exchanges.filter(pk__in=list(viewable(request)))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Exchange | None = None) -> tuple[str, ...]:
         """The name keys the exchange's stream, so it is given once."""
@@ -85,13 +86,13 @@ class ExchangeAdmin(GuardedModelAdmin):
 
     def has_view_permission(self, request: HttpRequest, obj: Exchange | None = None) -> bool:
         """Of this one, or of any."""
-        return can(request.user, obj, "view") if obj else self.get_queryset(request).exists()
+        return can(request.user, obj, "view") if obj else bool(viewable(request))
 
     def has_change_permission(self, request: HttpRequest, obj: Exchange | None = None) -> bool:
         """Of this one, or of any."""
         if obj:
             return can(request.user, obj, "administer")
-        return any(can(request.user, exchange, "administer") for exchange in Exchange.objects.all())
+        return bool(administered(request))
 
     def has_delete_permission(self, request: HttpRequest, obj: Exchange | None = None) -> bool:
         """Needs Django's own right to delete exchanges, too."""

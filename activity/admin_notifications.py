@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
-from activity.access import can
+from activity.admin_scope import viewable
 from activity.models import Delivery, DeliveryEntry, Exchange, NotificationChannel
 from activity.models.notifications import KINDS
 
@@ -36,7 +36,7 @@ _WITH_ITS_CHANNEL: Final = ("activity_notificationchannel_delete", "activity_not
 
 def _hidden_from(request: HttpRequest) -> list[int]:
     """Ids of the exchanges that the user may not view, inactive ones included."""
-    return [exchange.pk for exchange in Exchange.objects.all() if not can(request.user, exchange, "view")]
+    return list(Exchange.objects.exclude(pk__in=list(viewable(request))).values_list("pk", flat=True))
 
 
 class ChannelForm(_ChannelForm):

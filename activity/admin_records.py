@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from activity.access import can
+from activity.admin_scope import administered, viewable
 from activity.audit import Action, record
 from activity.exports import FORMATS, export
-from activity.models import ArchivedEntry, ArchiveGap, AuditEvent, Claim, Command, Exchange
+from activity.models import ArchivedEntry, ArchiveGap, AuditEvent, Claim, Command
 from activity.models.commands import CLAIMS
 from activity.text import visible
 
@@ -29,11 +30,6 @@ else:
     _EntryAdmin = _GapAdmin = _EventAdmin = _CommandBase = admin.ModelAdmin
 
 
-def _viewable(request: HttpRequest) -> list[Exchange]:
-    """Inactive ones too: their history stays."""
-    return [exchange for exchange in Exchange.objects.order_by("name") if can(request.user, exchange, "view")]
-
-
 class _OfExchange(admin.SimpleListFilter):
     """The filter by exchange names no exchange that the user may not view."""
 
@@ -41,7 +37,7 @@ class _OfExchange(admin.SimpleListFilter):
     parameter_name = "exchange"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(str(exchange.pk), exchange.name) for exchange in _viewable(request)]
+        return [(str(exchange.pk), exchange.name) for exchange in viewable(request).values()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         value = self.value() or ""
@@ -59,7 +55,7 @@ class _Record:
         """Of viewable exchanges."""
         base: Any = super()
         queryset: QuerySet[Any] = base.get_queryset(request)
-        return queryset.filter(exchange__in=_viewable(request))
+        return queryset.filter(exchange__in=list(viewable(request)))
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Whoever may view an exchange."""
@@ -67,7 +63,7 @@ class _Record:
 
     def has_view_permission(self, request: HttpRequest, obj: ArchivedEntry | ArchiveGap | None = None) -> bool:
         """Of this one's exchange, or of any."""
-        return can(request.user, obj.exchange, "view") if obj else bool(_viewable(request))
+        return can(request.user, obj.exchange, "view") if obj else bool(viewable(request))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody."""
@@ -205,15 +201,13 @@ class AuditEventAdmin(_Exported, _Record, _EventAdmin):
         events = AuditEvent.objects.all()
         if request.user.has_perm("activity.view_auditevent"):
             return events
-        administered = [exchange.pk for exchange in _viewable(request) if can(request.user, exchange, "administer")]
-        return events.filter(Q(exchange_id__in=administered))
+        return events.filter(exchange_id__in=list(administered(request)))
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Of this one, or of any."""
         if request.user.has_perm("activity.view_auditevent"):
             return True
-        administered = [exchange.pk for exchange in _viewable(request) if can(request.user, exchange, "administer")]
-        return obj.exchange_id in administered if obj else bool(administered)
+        return obj.exchange_id in administered(request) if obj else bool(administered(request))
 
     @admin.display(description=_("before"))
     def before_shown(self, event: AuditEvent) -> str:

@@ -1,5 +1,7 @@
 """Sockets are asked about together: the answer is the one that each would get alone."""
 
+from typing import get_args
+
 import pytest
 from django.contrib.auth import HASH_SESSION_KEY
 from django.contrib.auth.models import Group, Permission
@@ -7,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from guardian.shortcuts import assign_perm
 
-from activity.access import active_exchanges, visible_exchanges, visible_to
+from activity.access import Verb, active_exchanges, can, exchanges_of, visible_exchanges, visible_to
 from activity.identity import Credentials, user_of, users_of
 from activity.models import ApiToken, Exchange, User
 
@@ -51,6 +53,9 @@ def test_every_way_to_a_right_gives_the_same_to_many_users_as_to_each() -> None:
     for user in users:
         alone = dict(visible_exchanges(user).values_list("name", "id"))
         assert together[user.pk] == alone, user
+        for verb in get_args(Verb):
+            asked_of_each = [exchange for exchange in Exchange.objects.order_by("name") if can(user, exchange, verb)]
+            assert list(exchanges_of(user, verb)) == asked_of_each, (user, verb)
     assert set(together[both.pk]) == {"one", "two"}
     assert set(together[by_group.pk]) == {"one", "two", "three"}
 
