@@ -57,6 +57,7 @@ def environment(folder: Path, redis_url: str, **more: str) -> dict[str, str]:
         "PERSEUS_IP_LOOKUP_URLS": "http://127.0.0.1:9/",
         "DJANGO_SETTINGS_MODULE": "perseus_admin.settings",
         "PYTHONUNBUFFERED": "1",
+        "PYTHONFAULTHANDLER": "1",  # a process that does not end is asked where it stands
         "PYTHONPATH": str(ROOT),
     }
     return kept | ours | more
@@ -157,6 +158,10 @@ class WebServer:
             self.process.send_signal(how)
             try:
                 self.process.wait(15)
+            except subprocess.TimeoutExpired as error:
+                self.process.send_signal(signal.SIGABRT)
+                self.process.wait(5)
+                raise AssertionError(f"it has not ended:\n{self.log.read_text()[-8000:]}") from error
             finally:
                 self.process.kill()
                 self.process.wait(5)
