@@ -3,8 +3,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 BIN := .venv/bin
-# Test processes side by side: one more than two cores, for most of them wait for servers and browsers.
-JOBS ?= 3
+# Test processes side by side: two more than two cores, for most of them wait for servers and browsers.
+JOBS ?= 4
 
 .PHONY: help run install install-dev test soak bench lint system lock vendor schemas screenshots
 
@@ -14,9 +14,8 @@ help: ## this list
 run: install ## the whole network on this machine (PORT=8000 PERSEUS_DATA=var ARGS=--no-demo)
 	@exec $(BIN)/python manage.py up $(ARGS)
 
-test: lint ## everything that must hold before a change is merged
-	@.ci/say "Tests"
-	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
+test: install-dev ## everything that must hold before a change is merged, lint too
+	@JOBS=$(JOBS) .ci/test $(ARGS)
 
 soak: install-dev ## a day of the network in SOAK_MINUTES=10, its result into docs/reliability.md
 	@.ci/say "A day, compressed"

@@ -1,31 +1,68 @@
 """A real Chromium, signed in to a real web process."""
 
 import shutil
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.servers import RedisServer
+from tests.waiting import eventually
 from tests.web import WebServer
 
 #: Milliseconds that anything on a page may take to appear.
 PATIENCE_MS = 15_000
 
+CHROMIUM = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--mute-audio", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-background-timer-throttling"),
+    *("--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding", "--disable-dev-shm-usage"),
+)
+
 OpenPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """One browser per file: playwright's loop must not outlive the file, else no asyncio test runs after it."""
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@pytest.fixture(scope="session")
+def chromium_at() -> Iterator[str]:
+    """One browser per test process: its first page costs ten times as much as the ones that follow. Gives its URL."""
     executable = shutil.which("chromium") or shutil.which("chromium-browser")
     assert executable, "chromium is not installed: `make test` installs it"
-    arguments = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-gpu"]
+    with tempfile.TemporaryDirectory(prefix="pc-", ignore_cleanup_errors=True) as profile:
+        port_file = Path(profile) / "DevToolsActivePort"
+        process = subprocess.Popen(
+            [executable, *CHROMIUM, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+        def port() -> str:
+            assert process.poll() is None, "chromium does not start"
+            return port_file.read_text().partition("\n")[0] if port_file.exists() else ""
+
+        try:
+            eventually(lambda: port() != "", within=30)
+            yield f"http://127.0.0.1:{port()}"
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            finally:
+                process.kill()
+                process.wait(5)
+
+
+@pytest.fixture(scope="module")
+def chromium(chromium_at: str) -> Iterator[Browser]:
+    """It, once per file: playwright's loop must not outlive the file, else no asyncio test runs after it."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=arguments)
-        yield browser
-        browser.close()
+        yield playwright.chromium.connect_over_cdp(chromium_at)
 
 
 class Visitor:

@@ -2,7 +2,7 @@
 
 import pytest
 import redis
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from activity.text import ago, duration, size, visible
 from tests.browser.conftest import Visitor
@@ -102,7 +102,7 @@ def test_a_page_works_without_scripts(web: WebServer, store: redis.Redis, visito
     assert page.is_visible(".entry pre[data-slot=raw] >> nth=0")
     assert page.locator("button:not(.no-js):visible").count() == 0  # what needs scripts is not offered
     page.click("text=Older entries")
-    assert page.inner_text(".entry .msg") == "Number: 0"
+    expect(page.locator(".entry .msg").first).to_have_text("Number: 0")
 
 
 def test_signing_in_and_out_by_hand(web: WebServer, visitor: Visitor) -> None:

@@ -8,7 +8,7 @@ import pytest
 import redis
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import PATIENCE_MS, chromium  # noqa: F401 - a fixture
+from tests.browser.conftest import PATIENCE_MS, chromium, chromium_at  # noqa: F401 - fixtures
 from tests.instance.workers import PYTHON, Worker, Workers
 from tests.servers import RedisServer
 from tests.waiting import eventually
