@@ -6,7 +6,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import QuerySet
 from guardian.shortcuts import get_objects_for_user
 
-from activity.models import Exchange, User
+from activity.models import Exchange, User, WallLink
 
 Verb = Literal["view", "claim", "command", "takeover", "administer"]
 
@@ -38,3 +38,10 @@ def visible_exchanges(user: User | AnonymousUser) -> QuerySet[Exchange]:
         return active.none()
     visible: QuerySet[Exchange] = get_objects_for_user(user, _PERMISSIONS["view"], klass=active)
     return visible
+
+
+def wall_exchanges(link: WallLink) -> QuerySet[Exchange]:
+    """The active exchanges that a screen may show now, by name: the chosen ones or all, of what its maker may view."""
+    visible = visible_exchanges(link.created_by)
+    chosen = list(link.exchanges.values_list("pk", flat=True))
+    return visible.filter(pk__in=chosen) if chosen else visible

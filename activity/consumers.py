@@ -9,12 +9,12 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from pydantic import ValidationError
 
-from activity.access import can, visible_exchanges
+from activity.access import can, visible_exchanges, wall_exchanges
 from activity.feed.hub import TailFailed
 from activity.feed.service import feed
 from activity.feed.viewer import Stalled, Viewer
 from activity.identity import Credentials, user_of
-from activity.models import Exchange
+from activity.models import Exchange, WallLink
 from activity.wire.entries import EntryId
 from activity.wire.frames import CLIENT_FRAME, Ack, CloseCode, Closing, Subscribe
 from perseus_admin.config import settings
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 #: Seconds between two looks at a socket's session and rights. Signing out, a deactivated user and a withdrawn grant
 #: end the socket within this, whichever process they happened in.
 RECHECK_SECONDS: Final = 5.0
-#: Sockets that one user may have open on one web process: each may hold 256 KB for its client.
+#: Sockets that one user, or one wall link, may have open on one web process: each may hold 256 KB for its client.
 SOCKETS_PER_USER: Final = 50
 #: Seconds that a client may take from opening the socket to its first frame.
 SUBSCRIBE_SECONDS: Final = 30.0
@@ -54,7 +54,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         """Accept first, then refuse: a refusal before the accept reaches browsers as 1006."""
         self._viewer: Viewer | None = None
-        self.user_id = 0
+        self.holder = ""
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._credentials = Credentials.of_scope(self.scope)
         await self.accept()
@@ -64,8 +64,9 @@ class FeedConsumer(AsyncWebsocketConsumer):
             await self._close(refused)
             return
         sockets = feed(settings().redis).sockets
-        if sum(other.user_id == self.user_id for other in sockets) >= SOCKETS_PER_USER:
-            await self._close(Refused(CloseCode.TOO_MANY_SOCKETS, f"{SOCKETS_PER_USER} sockets of this user are open"))
+        if sum(other.holder == self.holder for other in sockets) >= SOCKETS_PER_USER:
+            reason = f"{SOCKETS_PER_USER} sockets of this {self.holder.partition(' ')[0]} are open"
+            await self._close(Refused(CloseCode.TOO_MANY_SOCKETS, reason))
             return
         sockets.add(self)
         self._start("rights", self._recheck())
@@ -133,7 +134,7 @@ class FeedConsumer(AsyncWebsocketConsumer):
         user = user_of(self._credentials)
         if user is None:
             raise Refused(CloseCode.SIGNED_OUT, "not signed in")
-        self.user_id = user.pk
+        self.holder = f"user {user.pk}"
         name = self._exchange_name()
         if name is None:
             return dict(visible_exchanges(user).values_list("name", "id"))
@@ -152,10 +153,14 @@ class FeedConsumer(AsyncWebsocketConsumer):
             visible = await self._look_up()
             if visible != self._visible:
                 self._visible = visible
-                if self._viewer is not None:
-                    self._viewer.show(visible)
+                self._changed(visible)
             if self._viewer is None and asyncio.get_running_loop().time() - opened > SUBSCRIBE_SECONDS:
                 raise Refused(CloseCode.MALFORMED, "subscribe: expected as the first frame within 30 s")
+
+    def _changed(self, visible: Mapping[str, int]) -> None:
+        """Other exchanges than before: a right was given or withdrawn."""
+        if self._viewer is not None:
+            self._viewer.show(visible)
 
     def _start(self, name: str, work: Any) -> None:
         self._tasks[name] = asyncio.create_task(self._watch(name, work), name=f"socket {name}")
@@ -181,6 +186,23 @@ class FeedConsumer(AsyncWebsocketConsumer):
                 task.cancel()
         await self._send_text(Closing(code=refused.code, reason=refused.reason).model_dump_json())
         await self.close(code=refused.code, reason=refused.reason)
+
+
+class WallConsumer(FeedConsumer):
+    """The socket of a screen on a wall. Its link alone says what it may show; who is signed in there does not count."""
+
+    @database_sync_to_async
+    def _look_up(self) -> dict[str, int]:
+        """The exchanges (name to id) that the link shows now. Raises Refused."""
+        link = WallLink.of_token(self.scope["url_route"]["kwargs"]["token"])
+        if link is None:
+            raise Refused(CloseCode.SIGNED_OUT, "this link was revoked, or never was one")
+        self.holder = f"link {link.pk}"
+        return dict(wall_exchanges(link).values_list("name", "id"))
+
+    def _changed(self, visible: Mapping[str, int]) -> None:
+        """The page lacks tiles, or has too many: it comes back, and loads itself anew as it does after every loss."""
+        raise Refused(CloseCode.RESTART, "other exchanges than before")
 
 
 def _parse(text: str) -> Subscribe | Ack:

@@ -5,7 +5,7 @@ from allauth.socialaccount import views as linked
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from activity import sign_in, views, views_account, views_selfcheck, views_timeline
+from activity import sign_in, views, views_account, views_selfcheck, views_timeline, views_wall
 
 urlpatterns = [
     path("", views.network, name="network"),
@@ -15,6 +15,7 @@ urlpatterns = [
     path("schemas/", views.schemas, name="schemas"),
     path("schemas/<str:file>", views.schema, name="schema"),
     path("self-check/", views_selfcheck.self_check, name="self-check"),
+    path("wall/<str:token>/", views_wall.wall, name="wall"),
     # Signing in. Each view under the name that allauth looks it up by, too.
     path("sign-in/", account.login, name="account_login"),
     path("sign-in/", account.login, name="sign-in"),
