@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from guardian.models import GroupObjectPermission, UserObjectPermission
 from guardian.shortcuts import get_objects_for_user
 
-from activity.models import Exchange, User
+from activity.models import Exchange, User, WallLink
 
 Verb = Literal["view", "claim", "command", "takeover", "administer"]
 
@@ -51,6 +51,13 @@ def exchanges_of(user: User | AnonymousUser, verb: Verb) -> QuerySet[Exchange]:
 def visible_exchanges(user: User | AnonymousUser) -> QuerySet[Exchange]:
     """The active exchanges that the user may view, by name."""
     return exchanges_of(user, "view").filter(active=True)
+
+
+def wall_exchanges(link: WallLink) -> QuerySet[Exchange]:
+    """The active exchanges that a screen may show now, by name: the chosen ones or all, of what its maker may view."""
+    visible = visible_exchanges(link.created_by)
+    chosen = list(link.exchanges.values_list("pk", flat=True))
+    return visible.filter(pk__in=chosen) if chosen else visible
 
 
 def active_exchanges() -> dict[str, int]:

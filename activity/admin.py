@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from guardian.admin import GuardedModelAdmin, UserManage
 
-from activity import admin_notifications, admin_records, admin_sign_in  # noqa: F401 - register themselves
+from activity import admin_notifications, admin_records, admin_sign_in, admin_walls  # noqa: F401 - register themselves
 from activity.access import can
 from activity.admin_scope import administered, viewable
 from activity.audit import Action, record

@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from guardian.models import GroupObjectPermission, UserObjectPermission
 
 from activity.audit import Action, acting, record
-from activity.models import ApiToken, Exchange, NotificationChannel, User, login_name
+from activity.models import ApiToken, Exchange, NotificationChannel, User, WallLink, login_name
 
 #: Rows whose changes are recorded, and what of them is not: it changes by itself, or is only a shadow of a secret.
 _WATCHED: Final[dict[type[models.Model], frozenset[str]]] = {
@@ -23,6 +23,7 @@ _WATCHED: Final[dict[type[models.Model], frozenset[str]]] = {
     User: frozenset({"last_login"}),
     Group: frozenset(),
     ApiToken: frozenset({"digest"}),
+    WallLink: frozenset({"digest"}),
     NotificationChannel: frozenset({"since_ms", "paced_until", "retry_at", "failures", "shown_url"}),
 }
 #: Columns that are never shown: that they were changed is.
@@ -33,6 +34,7 @@ _MANY: Final = (
     User.user_permissions.through,
     Group.permissions.through,
     NotificationChannel.exchanges.through,
+    WallLink.exchanges.through,
 )
 
 
@@ -130,7 +132,7 @@ def _many_changed(
     pk_set: Iterable[Any] | None,
     **_: Any,
 ) -> None:
-    """Groups of a user, rights of a user or group, exchanges of a channel."""
+    """Groups of a user, rights of a user or group, exchanges of a channel or of a wall link."""
     if action == "pre_clear":
         gone = list(_related(instance, model))
     elif action in ("post_add", "post_remove") and pk_set:

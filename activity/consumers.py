@@ -2,24 +2,29 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
+from django.db import DatabaseError
 from pydantic import ValidationError
 
+from activity.access import wall_exchanges
 from activity.feed.hub import TailFailed
 from activity.feed.service import feed
 from activity.feed.viewer import Stalled, Viewer
 from activity.identity import Credentials
-from activity.rights import RightsUnknown, Sight, rights
+from activity.models import WallLink
+from activity.rights import LOOK_UP_SECONDS, RECHECK_SECONDS, TRUST_SECONDS, RightsUnknown, Sight, rights
 from activity.wire.entries import EntryId
 from activity.wire.frames import CLIENT_FRAME, Ack, CloseCode, Closing, Subscribe
 from perseus_admin.config import settings
 
 log = logging.getLogger(__name__)
 
-#: Sockets that one user may have open on one web process: each may hold 256 KB for its client.
+#: Sockets that one user, or one wall link, may have open on one web process: each may hold 256 KB for its client.
 SOCKETS_PER_USER: Final = 50
 #: Seconds that a client may take from opening the socket to its first frame.
 SUBSCRIBE_SECONDS: Final = 30.0
@@ -49,34 +54,33 @@ class FeedConsumer(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         """Accept first, then refuse: a refusal before the accept reaches browsers as 1006."""
         self._viewer: Viewer | None = None
-        self.user_id = 0
+        self.holder = ("user", 0)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._credentials = Credentials.of_scope(self.scope)
         self._visible: Mapping[str, int] = {}
         self._admitted = False
         await self.accept()
         try:
-            sight = await rights().ask(self._credentials)
-            self._visible = self._seen_with(sight)
+            self._visible = await self._look()
         except Refused as refused:
             await self._close(refused)
             return
         except RightsUnknown as error:
             await self._close(Refused(INTERNAL_ERROR, f"{error}; resume"))
             return
-        self.user_id = sight.user_id if sight else 0
         if not feed(settings().redis).admit(self, SOCKETS_PER_USER):
-            await self._close(Refused(CloseCode.TOO_MANY_SOCKETS, f"{SOCKETS_PER_USER} sockets of this user are open"))
+            reason = f"{SOCKETS_PER_USER} sockets of this {self.holder[0]} are open"
+            await self._close(Refused(CloseCode.TOO_MANY_SOCKETS, reason))
             return
         self._admitted = True
-        rights().follow(self._credentials, self)
+        self._follow()
         self._timer = asyncio.get_running_loop().call_later(SUBSCRIBE_SECONDS, self._check_subscribed)
 
     async def disconnect(self, code: int) -> None:
         """The socket is gone: stop what feeds it."""
         if self._admitted:
             self._timer.cancel()
-            rights().leave(self._credentials, self)
+            self._unfollow()
             feed(settings().redis).dismiss(self)
         for task in self._tasks.values():
             task.cancel()
@@ -131,6 +135,20 @@ class FeedConsumer(AsyncWebsocketConsumer):
     def _exchange_name(self) -> str | None:
         name: str | None = self.scope["url_route"]["kwargs"].get("name")
         return name
+
+    async def _look(self) -> Mapping[str, int]:
+        """What this socket may show, name to id, and whose it is. Raises Refused, RightsUnknown."""
+        sight = await rights().ask(self._credentials)
+        visible = self._seen_with(sight)
+        self.holder = ("user", sight.user_id if sight else 0)
+        return visible
+
+    def _follow(self) -> None:
+        """Hear of every change of it."""
+        rights().follow(self._credentials, self)
+
+    def _unfollow(self) -> None:
+        rights().leave(self._credentials, self)
 
     def rights_are(self, sight: Sight | None) -> None:
         """The rights as of the newest look: the feed follows them, or the socket ends."""
@@ -194,6 +212,53 @@ class FeedConsumer(AsyncWebsocketConsumer):
                 task.cancel()
         await self._send_text(Closing(code=refused.code, reason=refused.reason).model_dump_json())
         await self.close(code=refused.code, reason=refused.reason)
+
+
+class WallConsumer(FeedConsumer):
+    """The socket of a screen on a wall. Its link alone says what it may show; who is signed in there does not count."""
+
+    async def _look(self) -> Mapping[str, int]:
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                found = await _behind_link(self.scope["url_route"]["kwargs"]["token"])
+        except (DatabaseError, TimeoutError) as error:
+            raise RightsUnknown(f"the database is away: {error or 'no answer'}") from None
+        if found is None:
+            raise Refused(CloseCode.SIGNED_OUT, "this link was revoked, or never was one")
+        self.holder = ("link", found[0])
+        return found[1]
+
+    def _follow(self) -> None:
+        self._start("rights", self._look_again())
+
+    def _unfollow(self) -> None:
+        """Its task ends with the socket."""
+
+    async def _look_again(self) -> None:
+        """Screens are few: each asks for itself. Other exchanges than before: the page comes back with their tiles."""
+        trusted_until = time.monotonic() + TRUST_SECONDS
+        while True:
+            await asyncio.sleep(RECHECK_SECONDS)
+            try:
+                visible = await self._look()
+            except RightsUnknown as error:
+                log.warning("the link of a wall cannot be looked up: %s", error)
+                if time.monotonic() > trusted_until:
+                    raise Refused(INTERNAL_ERROR, "the link cannot be looked up; resume") from None
+                continue
+            trusted_until = time.monotonic() + TRUST_SECONDS
+            if visible != self._visible:
+                raise Refused(CloseCode.RESTART, "other exchanges than before")
+
+
+def _exchanges_behind(token: str) -> tuple[int, dict[str, int]] | None:
+    """The link's id and what it shows, name to id; None for a link that was revoked or never was one."""
+    link = WallLink.of_token(token)
+    return None if link is None else (link.pk, dict(wall_exchanges(link).values_list("name", "id")))
+
+
+#: In a thread of its own, as in rights.py.
+_behind_link: Final = database_sync_to_async(_exchanges_behind, thread_sensitive=False)
 
 
 def _parse(text: str) -> Subscribe | Ack:

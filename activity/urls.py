@@ -14,6 +14,7 @@ from activity import (
     views_selfcheck,
     views_steering,
     views_timeline,
+    views_wall,
 )
 
 urlpatterns = [
@@ -30,6 +31,7 @@ urlpatterns = [
     path("schemas/", views.schemas, name="schemas"),
     path("schemas/<str:file>", views.schema, name="schema"),
     path("self-check/", views_selfcheck.self_check, name="self-check"),
+    path("wall/<str:token>/", views_wall.wall, name="wall"),
     # Signing in. Each view under the name that allauth looks it up by, too.
     path("sign-in/", account.login, name="account_login"),
     path("sign-in/", account.login, name="sign-in"),

@@ -35,24 +35,24 @@ class Feed:
         self.hub.on_entries = self.board.entries_seen
         #: Open sockets, weakly: a socket that its server forgot without a word is not kept alive by us.
         self.sockets: WeakSet[Any] = WeakSet()
-        self._of_user: defaultdict[int, WeakSet[Any]] = defaultdict(WeakSet)
+        self._of_holder: defaultdict[tuple[str, int], WeakSet[Any]] = defaultdict(WeakSet)
 
     def admit(self, socket: Any, most: int) -> bool:
-        """Take a socket in, unless its user has `most` of them open already."""
-        of_user = self._of_user[socket.user_id]
-        if len(of_user) >= most:
+        """Take a socket in, unless its holder (a user, a wall link) has `most` of them open already."""
+        held = self._of_holder[socket.holder]
+        if len(held) >= most:
             return False
-        of_user.add(socket)
+        held.add(socket)
         self.sockets.add(socket)
         return True
 
     def dismiss(self, socket: Any) -> None:
         """A socket is gone."""
         self.sockets.discard(socket)
-        of_user = self._of_user[socket.user_id]
-        of_user.discard(socket)
-        if not of_user:
-            del self._of_user[socket.user_id]
+        held = self._of_holder[socket.holder]
+        held.discard(socket)
+        if not held:
+            del self._of_holder[socket.holder]
 
     async def farewell(self) -> None:
         """Close every socket with 1012, so that the clients come back at once and resume."""

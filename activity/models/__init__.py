@@ -12,6 +12,7 @@ from activity.models.notifications import (
     validate_kinds,
 )
 from activity.models.people import ApiToken, User, UserManager, UserSettings, login_name, validate_time_zone
+from activity.models.walls import WallLink
 
 __all__ = [
     "ApiToken",
@@ -29,6 +30,7 @@ __all__ = [
     "User",
     "UserManager",
     "UserSettings",
+    "WallLink",
     "login_name",
     "validate_country_codes",
     "validate_kinds",

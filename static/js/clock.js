@@ -134,14 +134,14 @@ function setZone(wanted) {
   tick();
 }
 
-/** Start with the moment (ms) at which the server made the page. */
-export function startClock(serverNow, { still = false } = {}) {
+/** Start with the moment (ms) at which the server made the page. A page may fix the zone, against what was chosen. */
+export function startClock(serverNow, { still = false, zone: fixed = null } = {}) {
   // The page was made shortly before its first byte arrived; the difference is the network's, and below a second.
   const [navigation] = performance.getEntriesByType("navigation");
   base = serverNow - (navigation?.responseStart ?? performance.now());
-  let remembered = null;
+  let remembered = fixed;
   try {
-    remembered = localStorage.getItem("perseus-zone");
+    remembered ??= localStorage.getItem("perseus-zone");
   } catch {
     // Storage is forbidden in this browser: every page starts with UTC.
   }

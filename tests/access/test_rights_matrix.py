@@ -31,6 +31,7 @@ from activity.models import (
     Exchange,
     NotificationChannel,
     User,
+    WallLink,
 )
 from activity.routing import websocket_urlpatterns
 from tests.feed.sockets import feed_of
@@ -146,6 +147,7 @@ RULES: dict[str, Rule] = {
     "schemas": everybody,
     "schema": everybody,
     "self-check": staff_or_absent,
+    "wall": lambda role, own: "absent",  # this link was never made: who is signed in does not count there
     "account_login": everybody,
     "sign-in": everybody,
     "account_inactive": everybody,
@@ -221,6 +223,7 @@ ADMIN_RULES: dict[str, tuple[Rule, Rule, Rule, Rule]] = {
     "activity_exchange": (of_viewable, row_of_viewable, superusers, lambda r, o: "either"),
     "activity_user": (superusers, superusers, superusers, lambda r, o: "either"),
     "activity_apitoken": (superusers, superusers_or_absent, superusers, lambda r, o: "either"),
+    "activity_walllink": (of_administered, superusers_or_absent, of_administered, lambda r, o: "either"),
 }
 
 
@@ -262,11 +265,13 @@ class Rows:
         }
         someone = User.objects.create_user("someone@example.org", "x")
         token, _ = ApiToken.issue(someone, "a script")
+        link, _ = WallLink.issue(someone, "the office")
         channel = NotificationChannel.objects.create(name="nobody listens", url="json://127.0.0.1:9/", kinds=["error"])
         self.plain: dict[str, Any] = {
             "auth_group": Group.objects.create(name="a team").pk,
             "activity_user": someone.pk,
             "activity_apitoken": token.pk,
+            "activity_walllink": link.pk,
             "activity_notificationchannel": channel.pk,
             "mfa_authenticator": Authenticator.objects.create(user=someone, type="totp", data={}).pk,
             "usersessions_usersession": UserSession.objects.create(
@@ -306,7 +311,7 @@ class Rows:
             "instance_id": "nobody", "object_id": row,
             "user_id": self.plain["activity_user"], "group_id": self.plain["auth_group"], "url": "nothing",
             "id": self.plain["activity_user"], "pk": 1, "provider_id": "issuer", "app_label": "activity",
-            "content_type_id": 1,
+            "content_type_id": 1, "token": "perseus_wall_made-up",
         }  # fmt: skip
         if name == "admin:activity_notificationchannel_test":
             values["object_id"] = self.plain["activity_notificationchannel"]
@@ -412,6 +417,8 @@ def test_a_url_without_a_rule_fails() -> None:
 
 #: Sockets: the verb that each needs on the exchange that it names; None: it shows what may be viewed.
 SOCKETS: dict[str, str | None] = {"ws/network/": None, "ws/exchanges/<str:name>/": "view"}
+#: Sockets that ask for a link and not for a user: without one they are closed for everybody. See test_wall_socket.py.
+BY_LINK = {"ws/wall/<str:token>/"}
 
 _PEOPLE = """
 import json, sys
@@ -469,7 +476,14 @@ def test_exports_and_parameters_show_nothing_of_a_foreign_exchange(people: WebSe
 async def test_every_socket_shows_what_its_user_may_view_and_nothing_else(people: WebServer) -> None:
     for pattern in websocket_urlpatterns:
         route = str(pattern.pattern)
-        assert route in SOCKETS, f"{route}: this socket has no rule"
+        assert route in SOCKETS or route in BY_LINK, f"{route}: this socket has no rule"
+        if route in BY_LINK:
+            for role in ROLES:
+                user = f"m-{role.name}@example.org" if role.signed_in else None
+                async with feed_of(people, "/" + route.replace("<str:token>", "made-up"), user=user) as client:
+                    assert (await client.closed())[0] == 4401, role.name
+                assert [frame["type"] for frame in client.frames] == ["closing"]
+            continue
         for role in ROLES:
             user = f"m-{role.name}@example.org" if role.signed_in else None
             for exchange in (OWN, FOREIGN):

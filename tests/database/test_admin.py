@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group, Permission
 from django.test import Client
 from guardian.shortcuts import assign_perm, get_perms
 
-from activity.models import ApiToken, Exchange, User
+from activity.models import ApiToken, AuditEvent, Exchange, User, WallLink
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]
 
@@ -243,5 +243,67 @@ def test_staff_issue_tokens_for_themselves_and_see_no_others(admin: User, staff:
     assert ApiToken.objects.get(name="mine").user == staff
     assert "of the boss" not in client.get("/admin/activity/apitoken/").content.decode()
     client.post("/admin/activity/apitoken/", {"action": "revoke", "_selected_action": [str(theirs.pk)]})
+    theirs.refresh_from_db()
+    assert theirs.revoked_at is None
+
+
+# --- screens on a wall ---
+
+
+def test_a_wall_link_is_shown_once_and_not_stored(admin: User, kraken: Exchange) -> None:
+    client = signed_in(admin)
+    answer = client.post("/admin/activity/walllink/add/", {"name": "office", "exchanges": [str(kraken.pk)]})
+    page = answer.content.decode()
+    [address] = re.findall(r'value="(http://testserver/wall/perseus_wall_[\w-]{43}/)"', page)
+    [link] = WallLink.objects.all()
+    assert "no-store" in answer["Cache-Control"]
+    assert (link.created_by, link.name, list(link.exchanges.all())) == (admin, "office", [kraken])
+    assert client.get(address).status_code == 200
+    text = address.split("/")[-2]
+    for path in ("/admin/activity/walllink/", f"/admin/activity/walllink/{link.pk}/change/"):
+        content = client.get(path).content.decode()
+        assert text not in content
+        assert link.digest not in content
+    assert not AuditEvent.objects.filter(after__contains=link.digest).exists()
+    assert not AuditEvent.objects.filter(after__contains=text).exists()
+
+
+def test_a_revoked_wall_link_opens_nothing_and_stays_on_record(admin: User) -> None:
+    link, text = WallLink.issue(admin, "office")
+    client = signed_in(admin)
+    assert client.post(f"/admin/activity/walllink/{link.pk}/change/", {"name": "b"}).status_code == 403
+    client.post("/admin/activity/walllink/", {"action": "revoke", "_selected_action": [str(link.pk)]})
+    link.refresh_from_db()
+    assert link.revoked_at is not None
+    assert Client().get(f"/wall/{text}/").status_code == 404
+    told = AuditEvent.objects.latest("number")
+    assert (told.subject, told.action) == ("wall link office", "changed")
+
+
+def test_who_administers_one_exchange_makes_wall_links_of_that_one_alone(
+    staff: User, kraken: Exchange, coinbase: Exchange
+) -> None:
+    client = signed_in(staff)
+    assert client.get("/admin/activity/walllink/add/").status_code == 403
+    for permission in ("view_exchange", "administer_exchange"):
+        assign_perm(permission, staff, kraken)
+    assign_perm("view_exchange", staff, coinbase)
+    page = client.get("/admin/activity/walllink/add/").content.decode()
+    assert ">kraken<" in page
+    assert ">coinbase<" not in page
+    for chosen in ([], [str(coinbase.pk)], [str(kraken.pk), str(coinbase.pk)]):
+        client.post("/admin/activity/walllink/add/", {"name": "mine", "exchanges": chosen})
+    assert not WallLink.objects.exists()
+    client.post("/admin/activity/walllink/add/", {"name": "mine", "exchanges": [str(kraken.pk)]})
+    assert WallLink.objects.get().created_by == staff
+
+
+def test_staff_see_and_revoke_no_wall_links_of_others(admin: User, staff: User, kraken: Exchange) -> None:
+    for permission in ("view_exchange", "administer_exchange"):
+        assign_perm(permission, staff, kraken)
+    theirs, _ = WallLink.issue(admin, "of the boss")
+    client = signed_in(staff)
+    assert "of the boss" not in client.get("/admin/activity/walllink/").content.decode()
+    client.post("/admin/activity/walllink/", {"action": "revoke", "_selected_action": [str(theirs.pk)]})
     theirs.refresh_from_db()
     assert theirs.revoked_at is None
