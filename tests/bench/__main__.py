@@ -95,7 +95,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         bench = Bench(compiled(Path(folder)))
         say("raw XREAD BLOCK")
-        results["raw"] = median_of([bench.raw(10, 30 if arguments.quick else 150) for _ in range(rounds)])
+        few = 30 if arguments.quick else 150
+        results["raw"] = median_of([bench.raw(10, few) for _ in range(rounds)])
+        results["plain"] = median_of([bench.raw(10, few, plain=True) for _ in range(rounds)])
         for name, start in CONTENDERS.items():
             if arguments.only and name not in arguments.only:
                 continue

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -126,13 +127,16 @@ class Bench:
         client.communicate()
         return result
 
-    def raw(self, rate: float, count: int) -> Result:
-        """XREAD BLOCK without a server: the floor."""
+    def raw(self, rate: float, count: int, *, plain: bool = False) -> Result:
+        """XREAD BLOCK without a server: the floor, in C or, `plain`, by redis-py."""
         with running_redis() as redis:
-            arguments = [str(self._load), "raw", str(redis.socket), KEY, str(count), str(count / rate + 5)]
+            seconds = str(count / rate + 5)
+            arguments = [str(self._load), "raw", str(redis.socket), KEY, str(count), seconds]
+            if plain:
+                arguments = [sys.executable, "-m", "tests.bench.plain", redis.url, KEY, str(count), seconds]
             client = subprocess.Popen(arguments, stdout=subprocess.PIPE)
             assert client.stdout is not None
             client.stdout.readline()
             self.publish(redis, rate, count).communicate()
             result: Result = json.loads(client.communicate()[0])
-            return result | {"lost": result["lost"] + count - result["deliveries"]}
+            return result if plain else result | {"lost": result["lost"] + count - result["deliveries"]}
