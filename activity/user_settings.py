@@ -1,12 +1,24 @@
 """A user's settings in the record: read, and saved with their audit event in one transaction."""
 
 import hashlib
+from typing import Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext_lazy
 
 from activity.audit import Action, record
 from activity.models import Exchange, User, UserSettings
 from activity.wire import settings as wire
+
+#: Of what a user's browser may tell.
+CONDITION_WORDS: Final[dict[wire.Condition, Any]] = {
+    "lost": gettext_lazy("an instance is lost"),
+    "late": gettext_lazy("a heartbeat is late"),
+    "stuck": gettext_lazy("an instance stays in a state in which none should stay"),
+    "error": gettext_lazy("an instance reports an error"),
+    "state_transition": gettext_lazy("an instance changes its state"),
+    "takeover": gettext_lazy("an instance is taken over"),
+}
 
 
 class ChangedMeanwhile(Exception):
@@ -19,6 +31,16 @@ def settings_of(user: User) -> wire.UserSettings:
     known = wire.UserSettings.model_fields
     stored = {name: value for name, value in (row.document if row else {}).items() if name in known}
     return wire.check_settings({**stored, "version": wire.VERSION, "timeZone": user.time_zone})
+
+
+def told_aloud(document: wire.UserSettings) -> dict[str, Any]:
+    """Of what, of which exchanges and how the user's browser tells, for people to read."""
+    notifications = document.notifications
+    return {
+        "when": [CONDITION_WORDS[condition] for condition in notifications.conditions],
+        "ways": notifications.desktop or notifications.sound,
+        "exchanges": notifications.exchanges,
+    }
 
 
 def digest_of(document: wire.UserSettings) -> str:

@@ -24,12 +24,13 @@ from activity.arrangement import COOKIE, COOKIE_AGE, arrangement_of
 from activity.cards import Card, blank_card, card_of, past_card, unknown_card, verdict_of
 from activity.history import ArchiveAway, read_entry_at, read_instances, read_newest_ids, read_page, read_past
 from activity.listing import NOTHING_ASKED, PAGE_ROWS, Asked, blank_rows, list_context, list_facts, rows_response
-from activity.models import Exchange
+from activity.models import Exchange, User
 from activity.rows import permalink_of
 from activity.store.client import StoreUnavailable, name_of, pages_client
 from activity.store.history import HistoryPage, InstanceView
 from activity.store.standby import read_standbys
 from activity.text import milliseconds
+from activity.user_settings import settings_of, told_aloud
 from activity.views_steering import steering_context
 from activity.views_timeline import moment_of, timeline_context
 from activity.wire.clock import parse_timestamp
@@ -93,12 +94,15 @@ def _past(request: HttpRequest) -> int | None:
 
 
 def _context(request: HttpRequest, found: _Found, socket: str, asked: Asked) -> dict[str, Any]:
+    assert isinstance(request.user, User)  # LoginRequiredMiddleware
+    own = settings_of(request.user)
     return {
         "nav": "network",
         "live": True,
         "feed": True,
         "now": found.now,
         "trouble": found.trouble,
+        "notices": told_aloud(own),
         "blank_rows": blank_rows(),
         "blank_card": blank_card(1, "blank"),
         "page": {
@@ -108,6 +112,7 @@ def _context(request: HttpRequest, found: _Found, socket: str, asked: Asked) -> 
             "after": found.cursors,
             "cards": [card.facts() for card in found.cards],
             "heartbeatSeconds": HEARTBEAT_SECONDS,
+            "notices": own.notifications.model_dump(mode="json"),
             **list_facts(asked),
         },
         **list_context(asked, found.page, request.path),

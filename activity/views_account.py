@@ -9,26 +9,25 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from activity.access import visible_exchanges
 from activity.audit import Action, record
 from activity.models import User
-from activity.user_settings import ChangedMeanwhile, digest_of, save_settings, settings_of, unknown_exchanges
+from activity.user_settings import (
+    CONDITION_WORDS,
+    ChangedMeanwhile,
+    digest_of,
+    save_settings,
+    settings_of,
+    unknown_exchanges,
+)
 from activity.wire import settings as wire
 
 #: Bytes of an imported document at the most: a thousand symbols on each of a hundred exchanges.
 IMPORT_BYTES: Final = 2_000_000
-_CONDITIONS: Final = {
-    "lost": gettext_lazy("an instance is lost"),
-    "late": gettext_lazy("a heartbeat is late"),
-    "stuck": gettext_lazy("an instance stays in a state in which none should stay"),
-    "error": gettext_lazy("an instance reports an error"),
-    "state_transition": gettext_lazy("an instance changes its state"),
-    "takeover": gettext_lazy("an instance is taken over"),
-}
 
 
 def _me(request: HttpRequest) -> User:
@@ -92,7 +91,7 @@ def _settings_page(request: HttpRequest, status: int = 200, **more: Any) -> Http
         "digest": digest_of(present),
         "exchanges": exchanges,
         "conditions": [
-            (name, _CONDITIONS[name], name in shown.notifications.conditions) for name in get_args(wire.Condition)
+            (name, CONDITION_WORDS[name], name in shown.notifications.conditions) for name in get_args(wire.Condition)
         ],
         "zones": sorted(available_timezones()),
     }

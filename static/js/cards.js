@@ -164,6 +164,23 @@ export class Cards {
     this.facts.set(exchange, { ...facts, error: short(errorText(error.error)), error_at: at, heard_at: Math.max(at ?? 0, facts.heard_at ?? 0) || null });
   }
 
+  /** All cards as the server made them just now. */
+  replace(cards) {
+    this.lookedAt = now();
+    this.looked = true;
+    this.away = "";
+    const names = new Set(cards.map((card) => card.name));
+    for (const card of cards) {
+      const before = this.facts.get(card.name);
+      if (before) this.facts.set(card.name, { ...card, defaultInterval: before.defaultInterval });
+      else this.added.add(card.name);
+    }
+    for (const name of this.facts.keys()) {
+      if (!names.has(name)) location.reload(); // one is gone, or the right to view it: the next page has what there is
+    }
+    this.tick();
+  }
+
   /** Whether the page hears of changes at all. */
   connection(connected) {
     if (connected && !this.connected) this.looked = false;
@@ -202,6 +219,7 @@ export class Cards {
     if (this.arrangement) attempt(() => this.arrangement.apply(cards));
     attempt(() => this.mark(cards));
     if (this.verdict) attempt(() => this.judge(cards));
+    attempt(() => this.onLook?.(cards));
   }
 
   /** The icon and the title of the page say the worst of it. */

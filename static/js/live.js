@@ -48,6 +48,8 @@ function draw() {
     show("wait", "Redis cannot be reached", " · last event ", timeNode(lastEvent));
   } else if (state.at === "open") {
     show("on", "Live", " · last event ", timeNode(lastEvent), ", ", ageNode(lastEvent));
+  } else if (state.at === "polling") {
+    show("wait", "Not live", `, something on the way blocks the live connection: this page asks every ${state.every} s · last answer `, timeNode(lastEvent));
   } else if (state.at === "connecting") {
     show("wait", "Connecting", " · last event ", timeNode(lastEvent));
   } else if (state.at === "waiting") {

@@ -6,6 +6,9 @@ import "./copy.js";
 import { Feed } from "./feed.js";
 import { watchFilter } from "./filter.js";
 import { eventHappened, redraw, showState, showStore } from "./live.js";
+import { watchLooked } from "./looked.js";
+import { Notices } from "./notices.js";
+import { Polling } from "./polling.js";
 import { Link } from "./socket.js";
 import { watchStandbys } from "./standbys.js";
 import { watchTabs } from "./tabs.js";
@@ -28,12 +31,20 @@ const feed = root && new Feed(root, {
   shown: (cursors) => link.acknowledge(cursors),
 });
 
+if (feed) watchLooked(feed.rows, () => feed.attached && !feed.waiting.length);
+
+const bell = document.querySelector("[data-notices]");
+const notices = bell && new Notices(bell, page.notices);
+cards.onLook = (all) => notices?.look(all);
+
 const form = document.querySelector("[data-filter]");
 if (feed && form) watchFilter(form, page.filter, (filter) => feed.narrow(filter));
 
+const polling = new Polling(cards, feed);
 const link = new Link(page.socket, {
   cursors: () => (feed ? feed.cursors : page.after),
   onState: (state) => {
+    if (polling.follows(state, link.failures)) return;
     showState(state);
     showConnected(state);
     if (state.at === "open") {
@@ -91,6 +102,7 @@ const receive = {
     else {
       cards.entries(frame.exchange, frame.entries);
       entriesArrived();
+      notices?.entries(frame.exchange, frame.entries);
       feed.add(frame.exchange, frame.entries);
     }
   },
@@ -116,5 +128,5 @@ link.connect();
 
 // A page that is not connected within three seconds does not look as if it were.
 setTimeout(() => {
-  if (link.state.at !== "open") cards.connection(false);
+  if (link.state.at !== "open" && !polling.works) cards.connection(false);
 }, 3000);

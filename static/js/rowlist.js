@@ -128,6 +128,7 @@ export class RowList {
 
   relate() {
     relate(this.list);
+    this.onChange?.();
   }
 
   /** Change the rows without moving those in sight. */

@@ -10,6 +10,7 @@ const icons = {
   activity: "broadcast",
   admin: "settings",
   beat: "activity",
+  bell: "bell",
   braces: "braces",
   broken: "file-broken",
   bulb: "bulb",
@@ -52,6 +53,7 @@ const glyphs = {
 // Three instances around one point; lost is a line that is broken by a cross.
 const own = {
   perseus: `<g fill="currentColor" stroke="currentColor" stroke-width="1.75" stroke-linecap="round"><path fill="none" d="M12.5 12.5 5 6.5M12.5 12.5 20 8M12.5 12.5 11.5 20.5"/><circle cx="12.5" cy="12.5" r="2.1"/><circle cx="4.6" cy="6.2" r="1.7"/><circle cx="20" cy="8" r="1.7"/><circle cx="11.5" cy="20.4" r="1.7"/></g>`,
+  person: `<circle cx="12" cy="8" r="4" /><path d="M5 20.5c0 -3.6 3 -6 7 -6s7 2.4 7 6" />`,
   lost: `<path d="M1.5 12h5M17.5 12h5M8.75 8.75l6.5 6.5M15.25 8.75l-6.5 6.5"/>`,
 };
 

@@ -1,0 +1,105 @@
+// What this user wants to be told aloud (their settings), told by this browser while a page is open.
+
+const TONE_MS = 2000; // between two tones, however much happens
+const WORDS = {
+  lost: (card) => `${card.name} is lost`,
+  late: (card) => `${card.name} is late`,
+  stuck: (card) => `${card.name} stays ${card.state}`,
+};
+
+export class Notices {
+  /** `root` is the menu in the top bar, `wanted` the notifications of the user's settings. */
+  constructor(root, wanted) {
+    this.root = root;
+    this.said = root.querySelector("[data-said]");
+    this.allow = root.querySelector("[data-allow]");
+    this.wanted = wanted;
+    this.known = new Map(); // by exchange: its condition, epoch and host when they were last known
+    this.toneAt = -TONE_MS;
+    this.audio = null;
+    this.allow.addEventListener("click", () => this.ask());
+    root.querySelector("[data-try]")?.addEventListener("click", () => this.tell("try", "Perseus tells you like this"));
+    this.show();
+  }
+
+  async ask() {
+    await Notification.requestPermission();
+    this.show();
+  }
+
+  hears(exchange, condition) {
+    const { conditions, exchanges } = this.wanted;
+    return conditions.includes(condition) && (!exchanges.length || exchanges.includes(exchange));
+  }
+
+  /** What stands in the way is said: silence would look like calm. */
+  show(more = "") {
+    const { conditions, desktop, sound } = this.wanted;
+    const lacks = [];
+    const offered = "Notification" in window;
+    this.allow.hidden = !desktop || !offered || Notification.permission !== "default";
+    if (desktop && !offered) lacks.push("This browser has no notifications here: they need HTTPS.");
+    else if (desktop && Notification.permission === "default") lacks.push("This browser has to be allowed to notify you.");
+    else if (desktop && Notification.permission === "denied") lacks.push("This browser does not let Perseus notify you: allow it in its settings of this site.");
+    if (more) lacks.push(more);
+    this.said.textContent = lacks.join(" ");
+    this.root.dataset.on = String(conditions.length > 0 && (desktop || sound) && !lacks.length);
+  }
+
+  /** The cards as they are at this moment. What was so when the page came is no news. */
+  look(cards) {
+    for (const card of cards) {
+      if (card.cond === "unknown" || card.cond === "unreadable") continue; // what was known before still counts
+      const now = { condition: card.cond === "fresh" && card.stuck ? "stuck" : card.cond, epoch: card.epoch, host: card.host };
+      const before = this.known.get(card.name);
+      this.known.set(card.name, now);
+      if (!before) continue;
+      if (now.condition !== before.condition && now.condition in WORDS && this.hears(card.name, now.condition)) {
+        this.tell(`${now.condition} ${card.name}`, WORDS[now.condition](card));
+      }
+      if (now.epoch && before.epoch && now.epoch !== before.epoch && now.host !== before.host && this.hears(card.name, "takeover")) {
+        this.tell(`takeover ${card.name}`, `${card.name} was taken over by ${card.host}`);
+      }
+    }
+  }
+
+  /** Entries that came live: the newest of each kind. */
+  entries(exchange, entries) {
+    const newest = (event) => entries.findLast((fields) => fields.event === event);
+    const error = this.hears(exchange, "error") && newest("error");
+    if (error) this.tell(`error ${exchange}`, `${exchange}: ${String(error.error ?? "").slice(0, 200)}`);
+    const move = this.hears(exchange, "state_transition") && newest("state_transition");
+    if (move) this.tell(`state ${exchange}`, `${exchange}: ${move.fromState} → ${move.toState}`);
+  }
+
+  tell(tag, words) {
+    const { desktop, sound } = this.wanted;
+    if (desktop && "Notification" in window && Notification.permission === "granted") {
+      const notification = new Notification(words, { tag: `perseus ${tag}`, renotify: true, body: location.host });
+      notification.onclick = () => {
+        window.focus();
+        notification.close();
+      };
+    }
+    if (sound) this.tone();
+  }
+
+  tone() {
+    const moment = performance.now();
+    if (moment - this.toneAt < TONE_MS) return;
+    this.toneAt = moment;
+    this.audio ??= new AudioContext();
+    if (this.audio.state === "suspended") {
+      // Until somebody presses something a page may make no sound. Afterwards it may.
+      this.show("This browser lets Perseus make a tone once you have clicked anywhere in the page.");
+      addEventListener("pointerdown", () => this.audio.resume().then(() => this.show()), { once: true });
+    }
+    const [from, volume, oscillator] = [this.audio.currentTime, this.audio.createGain(), this.audio.createOscillator()];
+    oscillator.frequency.value = 660;
+    volume.gain.setValueAtTime(0.2, from);
+    volume.gain.exponentialRampToValueAtTime(0.001, from + 0.6);
+    oscillator.connect(volume).connect(this.audio.destination);
+    oscillator.start(from);
+    oscillator.stop(from + 0.6);
+  }
+}
