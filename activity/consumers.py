@@ -17,6 +17,7 @@ from activity.feed.service import feed
 from activity.feed.viewer import Stalled, Viewer
 from activity.identity import Credentials
 from activity.models import WallLink
+from activity.receipts import receipts
 from activity.rights import LOOK_UP_SECONDS, RECHECK_SECONDS, TRUST_SECONDS, RightsUnknown, Sight, rights
 from activity.wire.entries import EntryId
 from activity.wire.frames import CLIENT_FRAME, Ack, CloseCode, Closing, Subscribe
@@ -144,11 +145,18 @@ class FeedConsumer(AsyncWebsocketConsumer):
         return visible
 
     def _follow(self) -> None:
-        """Hear of every change of it."""
+        """Hear of every change of it, and of commands."""
         rights().follow(self._credentials, self)
+        receipts().follow(self)
 
     def _unfollow(self) -> None:
         rights().leave(self._credentials, self)
+        receipts().leave(self)
+
+    async def command_moved(self, exchange: str, text: str) -> None:
+        """The progress of a command."""
+        if exchange in self._visible and self._viewer is not None:
+            await self._send_text(text)
 
     def rights_are(self, sight: Sight | None) -> None:
         """The rights as of the newest look: the feed follows them, or the socket ends."""

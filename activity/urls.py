@@ -11,6 +11,7 @@ from activity import (
     views_account,
     views_export,
     views_instances,
+    views_saved,
     views_selfcheck,
     views_steering,
     views_timeline,
@@ -30,6 +31,8 @@ urlpatterns = [
     path("exchanges/<str:name>/entries/<str:entry_id>/", views.entry, name="entry"),
     path("schemas/", views.schemas, name="schemas"),
     path("schemas/<str:file>", views.schema, name="schema"),
+    path("views/", views_saved.save, name="saved-views"),
+    path("views/<int:pk>/delete/", views_saved.delete, name="saved-view-delete"),
     path("self-check/", views_selfcheck.self_check, name="self-check"),
     path("wall/<str:token>/", views_wall.wall, name="wall"),
     # Signing in. Each view under the name that allauth looks it up by, too.

@@ -103,6 +103,8 @@ def _context(request: HttpRequest, found: _Found, socket: str, asked: Asked) -> 
         "now": found.now,
         "trouble": found.trouble,
         "notices": told_aloud(own),
+        "saved_views": request.user.saved_views.all(),
+        "query_here": urlencode(asked.where.query),
         "blank_rows": blank_rows(),
         "blank_card": blank_card(1, "blank"),
         "page": {

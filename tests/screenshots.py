@@ -39,7 +39,7 @@ PAGES: Final = {
     "admin": "/admin/",
     "audit": "/admin/activity/auditevent/",
 }
-LIVE: Final = ("network", "exchange")
+LIVE: Final = ("network", "exchange", "wall")
 WAIT_MS: Final = 60_000
 
 
@@ -52,8 +52,16 @@ def sign_in(page: Page, base: str, password: str) -> None:
     page.wait_for_selector("[data-live=on]")
 
 
-def take(browser: Browser, base: str, password: str) -> None:
-    """Every page, light, dark and narrow; the network also for a wall."""
+def wall_of(data: Path) -> str:
+    """The path of a new link for a wall."""
+    made = "from activity.models import *; print(WallLink.issue(User.objects.first(), 'office')[1])"
+    command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", made]
+    told = subprocess.check_output(command, cwd=ROOT, env={**os.environ, "PERSEUS_DATA": str(data)}, text=True)
+    return f"/wall/{told.strip()}/"
+
+
+def take(browser: Browser, base: str, password: str, wall: str) -> None:
+    """Every page, light, dark and narrow."""
     for name, (width, height) in SIZES.items():
         context = browser.new_context(
             viewport={"width": width, "height": height},
@@ -64,7 +72,7 @@ def take(browser: Browser, base: str, password: str) -> None:
         page.goto(f"{base}/sign-in/")
         page.screenshot(path=FOLDER / f"sign-in-{name}.png")
         sign_in(page, base, password)
-        for picture, path in PAGES.items():
+        for picture, path in [*PAGES.items(), ("wall", wall)]:
             page.goto(base + path)
             if picture in LIVE:
                 page.wait_for_selector("[data-live=on]")
@@ -157,7 +165,7 @@ def main() -> None:
                 page.wait_for_selector("article[data-cond=lost]", timeout=240_000)
                 page.close()
                 walk(browser, base, password, standby)
-                take(browser, base, password)
+                take(browser, base, password, wall_of(data))
                 browser.close()
         finally:
             standby.terminate()

@@ -11,7 +11,7 @@ from activity.models.notifications import (
     NotificationCursor,
     validate_kinds,
 )
-from activity.models.people import ApiToken, User, UserManager, UserSettings, login_name, validate_time_zone
+from activity.models.people import ApiToken, SavedView, User, UserManager, UserSettings, login_name, validate_time_zone
 from activity.models.walls import WallLink
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Exchange",
     "NotificationChannel",
     "NotificationCursor",
+    "SavedView",
     "User",
     "UserManager",
     "UserSettings",

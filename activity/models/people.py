@@ -100,6 +100,29 @@ class UserSettings(models.Model):
         return f"of {self.user}"
 
 
+class SavedView(models.Model):
+    """A page with its filter, under a name of its user's own."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="saved_views")
+    name = models.CharField(max_length=60)
+    path = models.CharField(max_length=200)
+    query = models.CharField(max_length=2000, blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        db_table = "saved_views"
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["user", "name"], name="saved_views_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def url(self) -> str:
+        """Where it leads."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+
 class ApiToken(models.Model):
     """A bearer token of a program that acts with one user's rights. Only the token's hash is stored."""
 

@@ -41,6 +41,11 @@ const form = document.querySelector("[data-filter]");
 if (feed && form) watchFilter(form, page.filter, (filter) => feed.narrow(filter));
 
 const polling = new Polling(cards, feed);
+// What was chosen since the page came stands in its address.
+for (const saving of document.querySelectorAll("[data-save-view]")) {
+  saving.addEventListener("submit", () => { saving.elements.query.value = location.search; });
+}
+
 const link = new Link(page.socket, {
   cursors: () => (feed ? feed.cursors : page.after),
   onState: (state) => {
@@ -107,6 +112,9 @@ const receive = {
     }
   },
   gap: (frame) => feed?.gap(frame.exchange, frame.after, frame.first),
+  command: () => {
+    commandMoved(); // of this exchange: the network page has no panel
+  },
   store: (frame) => {
     showStore(frame.available);
     cards.store(frame.available, frame.problem);
@@ -121,7 +129,7 @@ everySecond(() => {
   redrawTimeline();
 });
 watchStandbys(() => link.state.at === "open");
-watchSteering(() => link.state.at === "open");
+const commandMoved = watchSteering(() => link.state.at === "open");
 onWake(() => link.woke());
 document.addEventListener("visibilitychange", checkSleep);
 link.connect();

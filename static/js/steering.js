@@ -6,10 +6,10 @@ const OPEN_S = 1; // while a command has no end yet
 const REST_S = 5;
 const TIMEOUT_MS = 10000;
 
-/** Keep the panel up to date while the page is live; `isOpen` says whether it is. */
+/** Keep the panel up to date while the page is live; `isOpen` says whether it is. Gives what asks for it at once. */
 export function watchSteering(isOpen) {
   const root = document.querySelector("[data-steering]");
-  if (!root) return;
+  if (!root) return () => {};
   let seconds = 0;
   let asking = false;
 
@@ -38,4 +38,9 @@ export function watchSteering(isOpen) {
       ask();
     }
   });
+  return () => {
+    seconds = 0;
+    if (!asking) ask(); // else what is on its way may be older: the next second asks again
+    else seconds = REST_S;
+  };
 }
