@@ -14,6 +14,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from guardian.admin import GuardedModelAdmin, UserManage
@@ -75,6 +76,10 @@ class ExchangeAdmin(GuardedModelAdmin):
         base: Any = super()
         exchanges: QuerySet[Exchange] = base.get_queryset(request)
         return exchanges.filter(pk__in=list(viewable(request)))
+
+    def view_on_site(self, obj: Exchange) -> str:
+        """Its page."""
+        return reverse("exchange", args=[obj.name])
 
     def get_readonly_fields(self, request: HttpRequest, obj: Exchange | None = None) -> tuple[str, ...]:
         """The name keys the exchange's stream, so it is given once."""

@@ -3,13 +3,16 @@
 Each list is exported as it is filtered. Rights on an exchange are asked of access.can(), as everywhere.
 """
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from activity.access import can
@@ -19,6 +22,7 @@ from activity.exports import FORMATS, export
 from activity.models import ArchivedEntry, ArchiveGap, AuditEvent, Claim, Command
 from activity.models.commands import CLAIMS
 from activity.text import visible
+from activity.wire.clock import format_timestamp
 
 # Only type checkers know these as generic.
 if TYPE_CHECKING:
@@ -28,6 +32,10 @@ if TYPE_CHECKING:
     _CommandBase = admin.ModelAdmin[Command]
 else:
     _EntryAdmin = _GapAdmin = _EventAdmin = _CommandBase = admin.ModelAdmin
+
+
+#: For what followed from a command.
+AFTERMATH: Final = timedelta(minutes=5)
 
 
 class _OfExchange(admin.SimpleListFilter):
@@ -143,16 +151,25 @@ class _CommandAdmin(_Exported, _Record, _CommandBase):  # type: ignore[misc] # a
     list_display = ("requested_at", "exchange", "type", "state", "issued_by", "host", "reason")
     search_fields = ("issued_by", "host", "instance_id", "reason", "text", "correlation_id")
     list_filter: ClassVar[Any] = (_OfExchange, "type", "state", "requested_at")
-    fields = (
+    columns = (
         *("exchange", "correlation_id", "type", "payload", "state", "text", "problem", "issued_by", "ip", "reason"),
         *("instance_id", "host", "epoch", "requested_at", "delivered_at", "acknowledged_at", "ended_at"),
     )
+    fields = (*columns, "entries")
     readonly_fields = fields
     export_name = "commands"
 
     def exported(self, row: Command) -> dict[str, Any]:
         """All columns."""
-        return {name: str(getattr(row, name) if getattr(row, name) is not None else "") for name in self.fields}
+        return {name: str(getattr(row, name) if getattr(row, name) is not None else "") for name in self.columns}
+
+    @admin.display(description=_("entries"))
+    def entries(self, row: Command) -> str:
+        """What the instance wrote meanwhile."""
+        ends = (row.ended_at or row.requested_at) + AFTERMATH
+        query = urlencode({"since": format_timestamp(row.requested_at), "until": format_timestamp(ends)})
+        page = reverse("exchange", args=[row.exchange.name])
+        return format_html('<a href="{}?{}#activity">{}</a>', page, query, _("of the exchange, from then on"))
 
 
 @admin.register(Command)
@@ -190,7 +207,7 @@ class AuditEventAdmin(_Exported, _Record, _EventAdmin):
     search_fields = ("actor", "subject", "reason", "host", "ip")
     fields = (
         "number", "at", "action", "actor", "via", "ip", "exchange", "host", "subject", "before_shown", "after_shown",
-        "reason", "correlation_id", "previous", "hash",
+        "reason", "correlation_id", "previous", "hash", "exchange_then",
     )  # fmt: skip
     readonly_fields = fields
     date_hierarchy = "at"
@@ -208,6 +225,15 @@ class AuditEventAdmin(_Exported, _Record, _EventAdmin):
         if request.user.has_perm("activity.view_auditevent"):
             return True
         return obj.exchange_id in administered(request) if obj else bool(administered(request))
+
+    @admin.display(description=_("page"))
+    def exchange_then(self, event: AuditEvent) -> str:
+        """The exchange as it was at that moment."""
+        if event.exchange is None:
+            return ""
+        page = reverse("exchange", args=[event.exchange.name])
+        moment = urlencode({"at": format_timestamp(event.at)})
+        return format_html('<a href="{}?{}">{}</a>', page, moment, _("the exchange as it was then"))
 
     @admin.display(description=_("before"))
     def before_shown(self, event: AuditEvent) -> str:

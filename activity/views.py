@@ -19,7 +19,7 @@ from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from activity.access import visible_exchanges
+from activity.access import can, visible_exchanges
 from activity.arrangement import COOKIE, COOKIE_AGE, arrangement_of
 from activity.cards import Card, blank_card, card_of, past_card, unknown_card, verdict_of
 from activity.history import ArchiveAway, read_entry_at, read_instances, read_newest_ids, read_page, read_past
@@ -240,6 +240,9 @@ def exchange(request: HttpRequest, name: str) -> HttpResponse:
         **({} if past is not None else steering_context(request, found_exchange)),
         **_of_past(past),
         "now": found.now,
+        "audit": f"{reverse('admin:activity_auditevent_changelist')}?exchange={found_exchange.pk}"
+        if getattr(request.user, "is_staff", False) and can(request.user, found_exchange, "administer")
+        else "",
     }
     return render(request, "exchange.html", _context(request, found, f"/ws/exchanges/{name}/", asked) | extra)
 
