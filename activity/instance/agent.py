@@ -131,7 +131,7 @@ class _Agent:
                 *(config, registry, lifecycle, self._logger, self._orders),
                 *(Ownership(self._lease, config.exchange_id), lambda: self._carrier),
             )
-            inbox = Inbox(self._box, obedience.obey)
+            inbox = Inbox(self._box, obedience.obey, obedience.overtake)
             tasks.start("command-inbox", inbox.read())
             tasks.start("commands", inbox.work())
             tasks.start("public-address", self._find_address(), may_end=True)

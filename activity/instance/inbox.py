@@ -30,11 +30,15 @@ Obey = Callable[[InstanceCommand], Awaitable[str]]
 
 
 class Inbox:
-    """`read` and `work` are the two tasks of it; the agent owns and watches them."""
+    """`read` and `work` are the two tasks of it; the agent owns and watches them.
 
-    def __init__(self, box: CommandBox, obey: Obey) -> None:
+    `overtake` is called as soon as a stop or pause has been read, which may be in the middle of another command.
+    """
+
+    def __init__(self, box: CommandBox, obey: Obey, overtake: Callable[[], None] | None = None) -> None:
         self._box = box
         self._obey = obey
+        self._overtake = overtake
         self._waiting: list[Delivery] = []
         self._came = asyncio.Event()
         self._room = asyncio.Event()
@@ -59,6 +63,8 @@ class Inbox:
                 LOG.info("Commands are read again")
                 away = False
             self._waiting += found
+            if self._overtake is not None and any(one.fields.get("type") in URGENT for one in found):
+                self._overtake()
             if found:
                 self._came.set()
             if len(self._waiting) >= MOST_READ:

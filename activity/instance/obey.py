@@ -1,7 +1,10 @@
 """What each command does to this instance, and how its program is told of it. Documented in docs/worker.md."""
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -14,7 +17,7 @@ from activity.instance.orders import Orders
 from activity.instance.registry import Registry
 from activity.store.client import StoreUnavailable
 from activity.store.ownership import Asked, Ownership
-from activity.wire.commands import CommandType, InstanceCommand, OneSymbol, ToMode, ToSettings, ToStandby, Who
+from activity.wire.commands import URGENT, CommandType, InstanceCommand, OneSymbol, ToMode, ToSettings, ToStandby, Who
 from activity.wire.settings import SYMBOLS
 from activity.wire.status import ConnectionState
 
@@ -47,6 +50,8 @@ class Obedience:
         self._orders = orders
         self._ownership = ownership
         self._carrier = carrier
+        #: While a hook runs of a command that a stop or pause need not wait for: set when one of these has come.
+        self._overtaken: asyncio.Event | None = None
         self._ways: Final[dict[CommandType, Callable[[InstanceCommand], Awaitable[str]]]] = {
             CommandType.START: self._start,
             CommandType.STOP: self._stop,
@@ -66,6 +71,11 @@ class Obedience:
         if not self._registry.holds():
             raise CannotObey("the instance no longer holds the exchange")
         return await self._ways[command.type](command)
+
+    def overtake(self) -> None:
+        """A stop or pause waits: a hook that is running for another command is killed."""
+        if self._overtaken is not None:
+            self._overtaken.set()
 
     # --- start and stop ---
 
@@ -164,16 +174,32 @@ class Obedience:
             )
         except OSError as error:
             raise CannotObey(f"the hook {words[0]!r} cannot be run: {error.strerror}") from error
-        try:
-            async with asyncio.timeout(HOOK_SECONDS):
-                said, _ = await hook.communicate()
-        except TimeoutError:
-            hook.kill()
-            await hook.wait()
-            raise CannotObey(f"the hook did not end within {HOOK_SECONDS:.0f} s and was killed") from None
+        said = await self._end_of(hook, may_be_overtaken=command.type not in URGENT)
         if hook.returncode:
             lines = said.decode("utf-8", errors="replace").strip().splitlines()
             raise CannotObey(f"the hook ended with exit code {hook.returncode}: {lines[-1] if lines else 'no output'}")
+
+    async def _end_of(self, hook: asyncio.subprocess.Process, *, may_be_overtaken: bool) -> bytes:
+        """What it has said. Raises CannotObey where it was killed."""
+        overtaken = asyncio.Event()
+        self._overtaken = overtaken if may_be_overtaken else None
+        talking = asyncio.create_task(hook.communicate(), name="hook")
+        waiting = asyncio.create_task(overtaken.wait(), name="what overtakes the hook")
+        try:
+            await asyncio.wait({talking, waiting}, timeout=HOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if talking.done():
+                return talking.result()[0]
+            if overtaken.is_set():
+                raise CannotObey("a stop or pause overtook it: the hook was killed, and what it did is not known")
+            raise CannotObey(f"the hook did not end within {HOOK_SECONDS:.0f} s and was killed")
+        finally:
+            self._overtaken = None
+            waiting.cancel()
+            if hook.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(hook.pid, signal.SIGKILL)  # what it has started goes with it, and lets go of its output
+                await hook.wait()
+            await asyncio.wait({talking, waiting})
 
     async def _pause(self, command: InstanceCommand) -> str:
         command.read_payload()

@@ -149,6 +149,24 @@ def test_a_program_is_told_by_signals_and_by_a_hook(
     steered.commander.close()
 
 
+def test_a_stop_does_not_wait_for_a_hook_that_is_running(
+    workers: Workers, exchange: Exchange, redis_server: RedisServer
+) -> None:
+    began = workers.folder / "began"
+    hook_file = workers.folder / "hook.py"
+    hook_file.write_text(f"import subprocess\nopen({str(began)!r}, 'a').write('x')\nsubprocess.run(['sleep', '15'])\n")
+    program = [PYTHON, "-c", "import time; time.sleep(600)"]
+    steered = Steered(workers.start(*program, tell=[f"hook:{PYTHON} {hook_file}"], **READY), exchange, redis_server.url)
+    slow = steered.commander.send("add-symbol", symbol="A/B")
+    eventually(began.exists)
+    stop = steered.commander.send("stop")
+    assert steered.commander.ended(stop)[0] == "succeeded"
+    progress, text = steered.commander.ended(slow)
+    assert (progress, "overtook it" in text) == ("failed", True)
+    assert steered.commander.report(stop).at < steered.commander.report(slow).at + 15_000  # type: ignore[union-attr]
+    steered.commander.close()
+
+
 def test_a_claim_names_who_answers_and_a_release_nobody(bare: Steered) -> None:
     assert bare.tell("claim", email="jonas@example.org", displayName="Jonas Weber")[0] == "succeeded"
     status = bare.exchange.becomes(lambda status: status["adminEmail"])
