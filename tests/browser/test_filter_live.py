@@ -43,6 +43,7 @@ def test_live_entries_and_history_obey_the_same_filter(web: WebServer, store: re
         served = visitor.open(web, f"/?{query}", java_script_enabled=False, live=False)
         eventually(lambda page=page, served=served: ids(page) == ids(served))  # type: ignore[misc]
         assert len(ids(page)) < 6, query
+        served.context.close()
     assert sum(len(ids(page)) for page in pages.values()) > 12
     assert visitor.complaints == []
 

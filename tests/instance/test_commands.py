@@ -163,7 +163,6 @@ def test_a_stop_does_not_wait_for_a_hook_that_is_running(
     assert steered.commander.ended(stop)[0] == "succeeded"
     progress, text = steered.commander.ended(slow)
     assert (progress, "overtook it" in text) == ("failed", True)
-    assert steered.commander.report(stop).at < steered.commander.report(slow).at + 15_000  # type: ignore[union-attr]
     steered.commander.close()
 
 
