@@ -229,9 +229,9 @@ class AuditEventAdmin(_Exported, _Record, _EventAdmin):
     @admin.display(description=_("page"))
     def exchange_then(self, event: AuditEvent) -> str:
         """The exchange as it was at that moment."""
-        if event.exchange is None:
+        if not event.exchange:
             return ""
-        page = reverse("exchange", args=[event.exchange.name])
+        page = reverse("exchange", args=[event.exchange])
         moment = urlencode({"at": format_timestamp(event.at)})
         return format_html('<a href="{}?{}">{}</a>', page, moment, _("the exchange as it was then"))
 

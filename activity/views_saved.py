@@ -56,7 +56,7 @@ def save(request: HttpRequest) -> HttpResponse:
         view = SavedView(user=user, name=name, path=path, query=_query(request.POST.get("query", "")))
         view.full_clean(exclude=["user"], validate_unique=False, validate_constraints=False)
     except ValidationError as error:
-        messages.error(request, f"{_('Not saved.')} {'; '.join(f'{key}: {says[0]}' for key, says in error)}")
+        messages.error(request, f"{_('Not saved.')} {'; '.join(error.messages)}")
         return redirect(path)
     except ValueError as error:
         messages.error(request, f"{_('Not saved.')} {error}")

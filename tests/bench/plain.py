@@ -6,6 +6,7 @@
 import json
 import sys
 import time
+from typing import Any
 
 import redis
 
@@ -19,7 +20,7 @@ def main() -> None:
     client.ping()
     print("READY", flush=True)
     while expected <= count and time.monotonic() < ends:
-        answer = client.xread({key: cursor}, count=512, block=1000)
+        answer: Any = client.xread({key: cursor}, count=512, block=1000)
         moment = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
         for entry_id, fields in answer[0][1] if answer else ():
             lost += int(fields[b"n"]) != expected
@@ -27,7 +28,7 @@ def main() -> None:
             late.append((moment - int(fields[b"t"])) / 1e6)
             cursor = entry_id
     late.sort()
-    told = {"deliveries": len(late), "lost": lost + count - len(late), "doubled": 0}
+    told: dict[str, float] = {"deliveries": len(late), "lost": lost + count - len(late), "doubled": 0}
     for name, part in (("p50", 0.5), ("p99", 0.99)):
         told[name] = late[min(len(late) - 1, int(len(late) * part))]
     print(json.dumps(told), flush=True)

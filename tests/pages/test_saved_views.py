@@ -15,7 +15,7 @@ def test_a_saved_view_leads_back_to_the_page_with_its_filter(sign_in: SignIn, kr
     client = sign_in(kraken_viewer)
     answer = client.post("/views/", {"name": " Book  trouble ", "path": "/exchanges/kraken/", "query": "?event=error"})
     assert answer["Location"] == "/exchanges/kraken/?event=error"
-    [link] = page_of(client.get("/")).all("a", href="/exchanges/kraken/?event=error")
+    link = page_of(client.get("/")).one(class_="saved-list").one(href="/exchanges/kraken/?event=error")
     assert link.text == "Book trouble"
     assert save(client, "Book trouble", "/", "?text=checksum") == 302  # the same name leads elsewhere now
     assert [view.url for view in SavedView.objects.all()] == ["/?text=checksum"]
