@@ -27,7 +27,7 @@ def test_a_page_without_a_socket_asks_and_does_not_look_live(
     expect(live).to_have_attribute("data-live", "wait")
     put_status(store, "kraken", connectionState="active")
     newest = append_error(store, "kraken", "Order book: out of sequence")
-    expect(page.locator("[data-card=kraken] [data-glyph]")).to_have_attribute("data-state", "active")
+    expect(page.locator("[data-card=kraken] [data-glyph]").first).to_have_attribute("data-state", "active")
     expect(page.locator("[data-rows] .entry").first).to_have_attribute("data-id", newest)
     store.delete("exchange:3:status")
     expect(page.locator("[data-card=kraken]")).to_have_attribute("data-cond", "lost")
