@@ -186,7 +186,7 @@ class Follower:
                 seen = kept
 
     def _fit_count(self, entries: list[RawEntry]) -> None:
-        size = sum(len(part) for entry in entries for part in entry.pairs)
+        size = sum(sum(map(len, entry.pairs)) for entry in entries)
         if size > BATCH_BYTES:
             self._count = max(FEWEST_ENTRIES, self._count // 4)
         elif len(entries) == self._count and size < BATCH_BYTES // 4:

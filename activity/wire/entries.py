@@ -18,6 +18,9 @@ from activity.wire.status import ConnectionState
 RETENTION_DAYS: Final = 90
 
 
+_ID: Final = re.compile(r"(\d{1,20})-(\d{1,20})", re.ASCII)
+
+
 class EntryId(NamedTuple):
     """A stream id as two integers: as text, 9-0 would sort after 10-0."""
 
@@ -27,7 +30,7 @@ class EntryId(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """From ``1763830000000-0``. Raises ValueError where the text is no stream id (each part fits 64 bits)."""
-        match = re.fullmatch(r"(\d{1,20})-(\d{1,20})", text, re.ASCII)
+        match = _ID.fullmatch(text)
         if not match or max(parts := (int(match[1]), int(match[2]))) >= 1 << 64:
             raise ValueError(f"{text[:60]!r} is no stream id: expected MILLISECONDS-SEQUENCE, e.g. 1763830000000-0")
         return cls(*parts)

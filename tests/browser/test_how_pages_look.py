@@ -114,7 +114,7 @@ def test_signing_in_and_out_by_hand(web: WebServer, visitor: Visitor) -> None:
     page.keyboard.press("Enter")
     page.wait_for_selector("h1:has-text('There is no such exchange')")
     assert page.url == web.url + "/exchanges/kraken/"
-    page.click(".menu summary")
+    page.click(".menu.own summary")
     page.click("text=Sign out")
     page.wait_for_url("**/sign-in/")
 
