@@ -113,6 +113,8 @@ def walk(browser: Browser, base: str, password: str, standby: "subprocess.Popen[
     page.get_by_role("link", name="Hand over").click()
     page.get_by_role("button", name="Hand over").click()
     expect(page.locator(".receipt").first).to_have_attribute("data-state", "succeeded")
+    expect(page.locator("article, section").get_by_text("stand-by").first).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("[data-glyph][data-state]").first).to_have_attribute("data-state", "active", timeout=WAIT_MS)
     page.wait_for_selector("[data-live=on]")
     picture("6-handed-over")
     page.goto(f"{base}/admin/activity/auditevent/?q=coinbase")

@@ -60,6 +60,7 @@ def listening(workers: Workers, exchange: Exchange, redis_server: RedisServer) -
     """A program that reads its commands from standard input."""
     worker = workers.start(PYTHON, "-c", LISTENER, tell=["stdin"], mode="paper", symbols=["A/B"], **READY)
     steered = Steered(worker, exchange, redis_server.url)
+    worker.says("mode paper symbols A/B")  # it is active after a tenth of a second, whatever its program does
     yield steered
     steered.commander.close()
 
