@@ -1,12 +1,12 @@
 """The Django admin: exchanges and the rights on them, people and tokens.
 
-Rights on an exchange are asked of access.can(), as everywhere.
+Rights on an exchange are asked of access.py, as everywhere.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import PermissionDenied
@@ -15,14 +15,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from guardian.admin import GuardedModelAdmin, UserManage
 
 from activity import admin_notifications, admin_records, admin_sign_in, admin_walls  # noqa: F401 - register themselves
 from activity.access import can
+from activity.admin_issued import Issued
 from activity.admin_scope import administered, viewable
-from activity.audit import Action, record
 from activity.models import ApiToken, Exchange, User
 
 # Only type checkers know these as generic.
@@ -186,37 +185,19 @@ class UserAdmin(_UserAdmin):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(_TokenAdmin):
-    """Tokens are issued and revoked, never edited. Superusers see everyone's, others their own."""
+class ApiTokenAdmin(Issued, _TokenAdmin):
+    """Tokens are issued and revoked, never edited."""
 
+    owner = "user"
     list_display = ("name", "user", "created_at", "revoked_at")
-    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     search_fields = ("name", "user__email")
     list_select_related = ("user",)
-    actions = ("revoke",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiToken]:
-        """One's own, or all."""
-        tokens = super().get_queryset(request)
-        return tokens if request.user.is_superuser else tokens.filter(user=_me(request))
 
     def get_fields(self, request: HttpRequest, obj: ApiToken | None = None) -> tuple[str, ...]:
         """A superuser says whose rights a new token has; everyone else's tokens have their own."""
         if obj:
             return ("name", "user", "created_at", "revoked_at")
         return ("name", "user") if request.user.is_superuser else ("name",)
-
-    def has_change_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        """Nothing of a token can be edited."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: ApiToken | None = None) -> bool:
-        """Revoking keeps the record; deleting is there for when its user is deleted."""
-        return request.user.is_superuser
-
-    def has_revoke_permission(self, request: HttpRequest) -> bool:
-        """Whoever sees a token may revoke it."""
-        return self.has_view_permission(request)
 
     def save_model(self, request: HttpRequest, obj: ApiToken, form: _TokenForm, change: bool) -> None:  # noqa: FBT001
         """The only moment in which the token's text exists."""
@@ -228,19 +209,12 @@ class ApiTokenAdmin(_TokenAdmin):
     def response_add(
         self, request: HttpRequest, obj: ApiToken, post_url_continue: str | None = None
     ) -> TemplateResponse:
-        """Show the text, once: neither a browser nor a proxy keeps the page."""
-        context = {**self.admin_site.each_context(request), "title": _("Token issued"), "token": obj, "opts": self.opts}
-        response = TemplateResponse(request, "admin/activity/apitoken/issued.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
-
-    @admin.action(description=_("Revoke selected tokens"), permissions=["revoke"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> None:
-        """From now on they open nothing."""
-        revoked = list(queryset.filter(revoked_at=None))
-        now = timezone.now()
-        queryset.filter(revoked_at=None).update(revoked_at=now)
-        for token in revoked:
-            self.log_change(request, token, "revoked")
-            record(Action.CHANGED, f"api token {token}", before={"revoked_at": None}, after={"revoked_at": now})
-        self.message_user(request, _("%d revoked.") % len(revoked), messages.SUCCESS)
+        """Show the text."""
+        told = {"name": obj.name, "user": obj.user}
+        return self.show_once(
+            request,
+            title=_("Token issued"),
+            words=_("“%(name)s” acts with the rights of %(user)s.") % told,
+            label=_("The token, shown now and never again:"),
+            secret=obj.text,
+        )

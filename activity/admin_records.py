@@ -1,6 +1,6 @@
 """What is only looked at in the Django admin: the archive of raw entries, its gaps, and the audit trail.
 
-Each list is exported as it is filtered. Rights on an exchange are asked of access.can(), as everywhere.
+Each list is exported as it is filtered. Rights on an exchange are asked of access.py, as everywhere.
 """
 
 from datetime import timedelta

@@ -3,18 +3,17 @@
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from activity.access import exchanges_of
-from activity.audit import Action, record
-from activity.models import Exchange, User, WallLink
+from activity.admin_issued import Issued
+from activity.admin_scope import administered
+from activity.models import User, WallLink
 
 # Only type checkers know these as generic.
 if TYPE_CHECKING:
@@ -24,13 +23,8 @@ else:
     _LinkAdmin, _LinkForm = admin.ModelAdmin, forms.ModelForm
 
 
-def _administered(request: HttpRequest) -> QuerySet[Exchange]:
-    """Inactive ones too: a link may be made before its exchange goes live."""
-    return exchanges_of(request.user, "administer")
-
-
 def _may_make(request: HttpRequest) -> bool:
-    return request.user.is_superuser or _administered(request).exists()
+    return request.user.is_superuser or bool(administered(request))
 
 
 class NewLink(_LinkForm):
@@ -47,22 +41,15 @@ class NewLink(_LinkForm):
 
 
 @admin.register(WallLink)
-class WallLinkAdmin(_LinkAdmin):
-    """Superusers see everyone's, others their own."""
+class WallLinkAdmin(Issued, _LinkAdmin):
+    """Made by whoever administers an exchange. Revoking turns their screens dark within five seconds."""
 
+    owner = "created_by"
     form = NewLink
     list_display = ("name", "created_by", "created_at", "revoked_at")
-    list_filter = (("revoked_at", admin.EmptyFieldListFilter),)
     search_fields = ("name", "created_by__email")
     list_select_related = ("created_by",)
     filter_horizontal = ("exchanges",)
-    actions = ("revoke",)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[WallLink]:
-        """One's own, or all."""
-        links = super().get_queryset(request)
-        assert isinstance(request.user, User)  # the admin lets nobody in who is not signed in
-        return links if request.user.is_superuser else links.filter(created_by=request.user)
 
     def get_fields(self, request: HttpRequest, obj: WallLink | None = None) -> tuple[str, ...]:
         """What is chosen once, and what came of it."""
@@ -76,8 +63,9 @@ class WallLinkAdmin(_LinkAdmin):
         return form
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """What the maker does not administer is not offered."""
-        return super().formfield_for_manytomany(db_field, request, **{**kwargs, "queryset": _administered(request)})
+        """What the maker does not administer is not offered. Inactive ones are: a link may come before its exchange."""
+        offered = exchanges_of(request.user, "administer")
+        return super().formfield_for_manytomany(db_field, request, **{**kwargs, "queryset": offered})
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Whoever administers an exchange."""
@@ -91,18 +79,6 @@ class WallLinkAdmin(_LinkAdmin):
         """Whoever administers an exchange."""
         return _may_make(request)
 
-    def has_change_permission(self, request: HttpRequest, obj: WallLink | None = None) -> bool:
-        """Nothing of a link can be edited."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: WallLink | None = None) -> bool:
-        """Revoking keeps the record; deleting is there for when its maker is deleted."""
-        return request.user.is_superuser
-
-    def has_revoke_permission(self, request: HttpRequest) -> bool:
-        """Whoever sees a link may revoke it."""
-        return self.has_view_permission(request)
-
     def save_model(self, request: HttpRequest, obj: WallLink, form: Any, change: bool) -> None:  # noqa: FBT001
         """The only moment in which the token exists."""
         assert isinstance(request.user, User)
@@ -113,21 +89,15 @@ class WallLinkAdmin(_LinkAdmin):
     def response_add(
         self, request: HttpRequest, obj: WallLink, post_url_continue: str | None = None
     ) -> TemplateResponse:
-        """Show the link, once: neither a browser nor a proxy keeps the page."""
-        address = request.build_absolute_uri(reverse("wall", args=[obj.text]))
-        shown = {"title": _("Wall link made"), "link": obj, "address": address, "opts": self.opts}
-        context = {**self.admin_site.each_context(request), **shown}
-        response = TemplateResponse(request, "admin/activity/walllink/issued.html", context)
-        response["Cache-Control"] = "no-store"
-        return response
-
-    @admin.action(description=_("Revoke selected links"), permissions=["revoke"])
-    def revoke(self, request: HttpRequest, queryset: QuerySet[WallLink]) -> None:
-        """Their screens go dark within five seconds."""
-        revoked = list(queryset.filter(revoked_at=None))
-        now = timezone.now()
-        queryset.filter(revoked_at=None).update(revoked_at=now)
-        for link in revoked:
-            self.log_change(request, link, "revoked")
-            record(Action.CHANGED, f"wall link {link}", before={"revoked_at": None}, after={"revoked_at": now})
-        self.message_user(request, _("%d revoked.") % len(revoked), messages.SUCCESS)
+        """Show the link."""
+        return self.show_once(
+            request,
+            title=_("Wall link made"),
+            words=_(
+                "“%(name)s” shows the network to whoever opens this link, without a sign-in. "
+                "Revoke it in the list of wall links."
+            )
+            % {"name": obj.name},
+            label=_("The link, shown now and never again:"),
+            secret=request.build_absolute_uri(reverse("wall", args=[obj.text])),
+        )

@@ -81,23 +81,27 @@ class Receipts:
     def follow(self, listener: Listener) -> None:
         """Tell the listener of what moves from now on, until it leaves."""
         self._listeners.add(listener)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name="progress of commands")
-            self._task.add_done_callback(self._ended)
+        self._run_on()
 
     def leave(self, listener: Listener) -> None:
         """The socket is gone."""
         self._listeners.discard(listener)
 
+    def _run_on(self) -> None:
+        if self._listeners and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._run(), name="progress of commands")
+            self._task.add_done_callback(self._ended)
+
     async def _run(self) -> None:
         ledger = Ledger()
-        look = database_sync_to_async(ledger.look, thread_sensitive=False)
         silent = False
         while self._listeners:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
-                    moved = await look()
+                    moved = await database_sync_to_async(ledger.look, thread_sensitive=False)()
             except (DatabaseError, TimeoutError) as error:
+                if isinstance(error, TimeoutError):
+                    ledger = Ledger()  # the thread that was given up may still write in the old one
                 if not silent:
                     log.warning("nobody is told how commands go on: %s", error or "the database does not answer")
                 silent = True
@@ -117,7 +121,8 @@ class Receipts:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled() or (error := task.exception()) is None:
             return
-        log.error("following commands failed and starts anew with the next socket", exc_info=error)
+        log.error("following commands failed and starts anew", exc_info=error)
+        asyncio.get_running_loop().call_later(LOOK_SECONDS, self._run_on)
 
 
 _receipts: WeakKeyDictionary[asyncio.AbstractEventLoop, Receipts] = WeakKeyDictionary()

@@ -50,7 +50,7 @@ def _query(text: str) -> str:
 def save(request: HttpRequest) -> HttpResponse:
     """Keep a page and its filter; a name that is there already leads to the new one."""
     user = _me(request)
-    path = _page(request, request.POST.get("path", "/"))
+    path = _page(request, request.POST.get("path", ""))
     name = " ".join(request.POST.get("name", "").split())
     try:
         view = SavedView(user=user, name=name, path=path, query=_query(request.POST.get("query", "")))
@@ -74,5 +74,7 @@ def save(request: HttpRequest) -> HttpResponse:
 @never_cache
 def delete(request: HttpRequest, pk: int) -> HttpResponse:
     """Forget one of one's own."""
-    get_object_or_404(_me(request).saved_views, pk=pk).delete()
-    return redirect(_page(request, request.POST.get("path", "/")))
+    view = get_object_or_404(_me(request).saved_views, pk=pk)
+    back = _page(request, request.POST.get("path", ""))
+    view.delete()
+    return redirect(back)

@@ -45,11 +45,12 @@ class Draining:
     async def drain(self) -> None:
         """Wait for the requests under way, up to `DRAIN_SECONDS`."""
         self._ends = True
-        if not self._running:
-            return
-        log.info("%d requests are under way: they are finished first", len(self._running))
-        _, late = await asyncio.wait(set(self._running), timeout=DRAIN_SECONDS)
-        for task in late:
+        if self._running:
+            log.info("%d requests are under way: they are finished first", len(self._running))
+        until = asyncio.get_running_loop().time() + DRAIN_SECONDS
+        while self._running and (left := until - asyncio.get_running_loop().time()) > 0:
+            await asyncio.wait(set(self._running), timeout=left)  # and what came on open connections meanwhile
+        for task in self._running:
             log.error("%s has taken longer than %g s and is dropped", task.get_name(), DRAIN_SECONDS)
 
     def before_shutdown(self) -> None:

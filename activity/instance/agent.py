@@ -127,11 +127,12 @@ class _Agent:
             heart = tasks.start("heartbeat", beat(registry, config.heartbeat_seconds), may_end=True)
             tasks.start("lease-guard", guard_lease(registry), may_end=True)
             tasks.start("activity-log", self._logger.run())
+            urgent = asyncio.Event()
             obedience = Obedience(
                 *(config, registry, lifecycle, self._logger, self._orders),
-                *(Ownership(self._lease, config.exchange_id), lambda: self._carrier),
+                *(Ownership(self._lease, config.exchange_id), lambda: self._carrier, urgent),
             )
-            inbox = Inbox(self._box, obedience.obey, obedience.overtake)
+            inbox = Inbox(self._box, obedience.obey, urgent)
             tasks.start("command-inbox", inbox.read())
             tasks.start("commands", inbox.work())
             tasks.start("public-address", self._find_address(), may_end=True)

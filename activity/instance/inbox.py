@@ -26,19 +26,23 @@ class CannotObey(Exception):
     """The command makes no sense now, or cannot be carried out. The message is the sender's."""
 
 
+def _is_urgent(delivery: Delivery) -> bool:
+    return delivery.fields.get("type") in URGENT
+
+
 Obey = Callable[[InstanceCommand], Awaitable[str]]
 
 
 class Inbox:
     """`read` and `work` are the two tasks of it; the agent owns and watches them.
 
-    `overtake` is called as soon as a stop or pause has been read, which may be in the middle of another command.
+    `urgent` is set while a stop or pause waits, which may be in the middle of another command.
     """
 
-    def __init__(self, box: CommandBox, obey: Obey, overtake: Callable[[], None] | None = None) -> None:
+    def __init__(self, box: CommandBox, obey: Obey, urgent: asyncio.Event | None = None) -> None:
         self._box = box
         self._obey = obey
-        self._overtake = overtake
+        self._urgent = urgent or asyncio.Event()
         self._waiting: list[Delivery] = []
         self._came = asyncio.Event()
         self._room = asyncio.Event()
@@ -63,8 +67,8 @@ class Inbox:
                 LOG.info("Commands are read again")
                 away = False
             self._waiting += found
-            if self._overtake is not None and any(one.fields.get("type") in URGENT for one in found):
-                self._overtake()
+            if any(map(_is_urgent, found)):
+                self._urgent.set()
             if found:
                 self._came.set()
             if len(self._waiting) >= MOST_READ:
@@ -76,8 +80,10 @@ class Inbox:
             while not self._waiting:
                 self._came.clear()
                 await self._came.wait()
-            position = next((at for at, one in enumerate(self._waiting) if one.fields.get("type") in URGENT), 0)
+            position = next((at for at, one in enumerate(self._waiting) if _is_urgent(one)), 0)
             delivery = self._waiting.pop(position)
+            if not any(map(_is_urgent, self._waiting)):
+                self._urgent.clear()
             self._room.set()
             self._free.clear()
             try:

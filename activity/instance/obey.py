@@ -31,7 +31,10 @@ _RUNS: Final = (ConnectionState.STARTING, ConnectionState.WARMING, ConnectionSta
 
 
 class Obedience:
-    """One instance's way of carrying out commands. `carrier` is the one of the present epoch."""
+    """One instance's way of carrying out commands. `carrier` is the one of the present epoch.
+
+    `urgent` is set while a stop or pause waits: a hook that runs for another command is killed then.
+    """
 
     def __init__(
         self,
@@ -42,6 +45,7 @@ class Obedience:
         orders: Orders,
         ownership: Ownership,
         carrier: Callable[[], Carrier | None],
+        urgent: asyncio.Event,
     ) -> None:
         self._config = config
         self._registry = registry
@@ -50,8 +54,7 @@ class Obedience:
         self._orders = orders
         self._ownership = ownership
         self._carrier = carrier
-        #: While a hook runs of a command that a stop or pause need not wait for: set when one of these has come.
-        self._overtaken: asyncio.Event | None = None
+        self._urgent = urgent
         self._ways: Final[dict[CommandType, Callable[[InstanceCommand], Awaitable[str]]]] = {
             CommandType.START: self._start,
             CommandType.STOP: self._stop,
@@ -71,11 +74,6 @@ class Obedience:
         if not self._registry.holds():
             raise CannotObey("the instance no longer holds the exchange")
         return await self._ways[command.type](command)
-
-    def overtake(self) -> None:
-        """A stop or pause waits: a hook that is running for another command is killed."""
-        if self._overtaken is not None:
-            self._overtaken.set()
 
     # --- start and stop ---
 
@@ -181,8 +179,7 @@ class Obedience:
 
     async def _end_of(self, hook: asyncio.subprocess.Process, *, may_be_overtaken: bool) -> bytes:
         """What it has said. Raises CannotObey where it was killed."""
-        overtaken = asyncio.Event()
-        self._overtaken = overtaken if may_be_overtaken else None
+        overtaken = self._urgent if may_be_overtaken else asyncio.Event()
         talking = asyncio.create_task(hook.communicate(), name="hook")
         waiting = asyncio.create_task(overtaken.wait(), name="what overtakes the hook")
         try:
@@ -193,12 +190,12 @@ class Obedience:
                 raise CannotObey("a stop or pause overtook it: the hook was killed, and what it did is not known")
             raise CannotObey(f"the hook did not end within {HOOK_SECONDS:.0f} s and was killed")
         finally:
-            self._overtaken = None
             waiting.cancel()
             if hook.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(hook.pid, signal.SIGKILL)  # what it has started goes with it, and lets go of its output
                 await hook.wait()
+            talking.cancel()  # somebody who left the hook's session may hold its output open
             await asyncio.wait({talking, waiting})
 
     async def _pause(self, command: InstanceCommand) -> str:

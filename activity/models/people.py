@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 from zoneinfo import available_timezones
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
@@ -123,17 +123,47 @@ class SavedView(models.Model):
         return f"{self.path}?{self.query}" if self.query else self.path
 
 
-class ApiToken(models.Model):
-    """A bearer token of a program that acts with one user's rights. Only the token's hash is stored."""
+class ShownOnce(models.Model):
+    """A row behind a random text that is shown when it is issued and not stored: only its hash is."""
+
+    #: What every such text begins with, so that people and scanners see what was leaked.
+    PREFIX: ClassVar = ""
+
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+
+    #: The text itself, only in the process that issues it and until it has been shown. No column.
+    text: str = ""
+
+    class Meta:
+        abstract = True
+
+    @staticmethod
+    def digest_of(text: str) -> str:
+        """SHA-256 in hex. The text has 256 random bits, so no slow hash is needed."""
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def draw_text(self) -> None:
+        """Give a row that is not saved yet its text, at random, and the digest that will be saved."""
+        self.text = f"{self.PREFIX}{secrets.token_urlsafe(32)}"
+        self.digest = self.digest_of(self.text)
+
+    def issued(self) -> tuple[Self, str]:
+        """The new row, saved, and its text. Raises ValidationError for fields that cannot be."""
+        self.draw_text()
+        self.full_clean()
+        self.save()
+        return self, self.text
+
+
+class ApiToken(ShownOnce):
+    """A bearer token of a program that acts with one user's rights."""
+
+    PREFIX: ClassVar = "perseus_"
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=100, help_text=_("What uses it, e.g. 'grafana in the office'."))
-    digest = models.CharField(max_length=64, unique=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
-
-    #: The token itself, only in the process that issues it and until it has been shown. No column.
-    text: str = ""
 
     class Meta:
         db_table = "api_tokens"
@@ -142,21 +172,7 @@ class ApiToken(models.Model):
     def __str__(self) -> str:
         return f"{self.name} ({self.user})"
 
-    @staticmethod
-    def digest_of(token: str) -> str:
-        """SHA-256 in hex. The token has 256 random bits, so no slow hash is needed."""
-        return hashlib.sha256(token.encode()).hexdigest()
-
     @classmethod
     def issue(cls, user: User, name: str) -> tuple["ApiToken", str]:
         """A new token and its text, which is shown once and not stored. Raises ValidationError for a bad name."""
-        token = cls(user=user, name=name.strip())
-        token.draw_text()
-        token.full_clean()
-        token.save()
-        return token, token.text
-
-    def draw_text(self) -> None:
-        """Give a token that is not saved yet its text, at random, and the digest that will be saved."""
-        self.text = f"perseus_{secrets.token_urlsafe(32)}"
-        self.digest = self.digest_of(self.text)
+        return cls(user=user, name=name.strip()).issued()

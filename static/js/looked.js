@@ -5,13 +5,8 @@ import { keyOf, isNewer } from "./order.js";
 /** Mark in `rows` (a RowList) what came since this page was last left. `newest()` says whether its top is the newest. */
 export function watchLooked(rows, newest) {
   const place = `perseus-looked ${location.pathname}`;
-  let since = null; // the newest entry of back then, as a key
+  let since = remembered(place); // the newest entry of back then, as a key
   let marked = null;
-  try {
-    since = parse(localStorage.getItem(place));
-  } catch {
-    return; // storage is forbidden in this browser, or holds what we did not write: nothing is marked
-  }
 
   function mark() {
     const { top, bottom } = rows;
@@ -31,7 +26,7 @@ export function watchLooked(rows, newest) {
     try {
       localStorage.setItem(place, `${top.dataset.id}@${top.dataset.exchange}`);
     } catch {
-      // The storage is full: the next visit marks from an earlier one.
+      // Storage is forbidden or full: the next visit marks nothing, or from an earlier one.
     }
     marked?.removeAttribute("data-looked");
     marked = null;
@@ -47,8 +42,11 @@ export function watchLooked(rows, newest) {
 
 const keyOfRow = (row) => keyOf(row.dataset.exchange, row.dataset.id);
 
-function parse(text) {
-  if (!text) return null;
-  const [id, exchange] = text.split("@");
-  return keyOf(exchange, id);
+function remembered(place) {
+  try {
+    const text = localStorage.getItem(place);
+    return text ? keyOf(...text.split("@").reverse()) : null;
+  } catch {
+    return null; // storage is forbidden in this browser, or holds what we did not write
+  }
 }
