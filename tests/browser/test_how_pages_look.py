@@ -145,3 +145,19 @@ def test_scripts_and_server_follow_the_same_rules_of_showing(web: WebServer, vis
     assert _rules(page, "text.js", "ago", seconds) == [ago(float(str(s))) for s in seconds]
     sizes: list[object] = [0, 1023, 1024, 65_536, 1_048_575, 1_048_576, 90_000_000]
     assert _rules(page, "text.js", "size", sizes) == [size(int(str(s))) for s in sizes]
+
+
+@pytest.mark.parametrize(
+    ("path", "width"), [("/", 320), ("/", 1280), ("/exchanges/kraken/", 390), ("/exchanges/kraken/", 1280)]
+)
+def test_a_menu_opens_within_the_page(web: WebServer, busy: None, visitor: Visitor, path: str, width: int) -> None:
+    page = visitor.open(web, path + "#activity", viewport={"width": width, "height": 900})
+    if page.is_visible(".tabs"):
+        page.click(".tabs [data-tab=activity]")
+    for menu in (".notices", ".saved", ".own"):
+        page.click(f"{menu} > summary")
+        box = page.locator(f"{menu} > div").bounding_box()
+        assert box, menu
+        assert box["x"] >= 0, menu
+        assert box["x"] + box["width"] <= width, menu
+        page.click(f"{menu} > summary")
