@@ -6,7 +6,7 @@ BIN := .venv/bin
 # Test processes side by side: three more than two cores, for most of them wait for servers and browsers.
 JOBS ?= 5
 
-.PHONY: help run install install-dev test soak bench lint system lock vendor schemas screenshots
+.PHONY: help run install install-dev test soak bench lint system lock vendor messages schemas screenshots
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -53,6 +53,9 @@ lock: install-dev ## requirements*.txt anew from pyproject.toml
 
 vendor: ## third-party files under static/vendor anew, from their lock
 	@static/vendor/vendor.sh
+
+messages: install-dev ## what is said, gathered for translators in activity/locale, and compiled
+	@.ci/messages
 
 schemas: install ## docs/schemas anew from activity/wire
 	@$(BIN)/python -m activity.wire.schemas

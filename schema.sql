@@ -19,6 +19,7 @@ CREATE TABLE users (
     email varchar(254) NOT NULL,  -- in lower case
     display_name varchar(100) NOT NULL,
     time_zone varchar(64) NOT NULL,  -- IANA name, e.g. Europe/Berlin
+    language varchar(8) NOT NULL,  -- en or de; empty: what the browser asks for
     is_staff boolean NOT NULL,  -- may open the Django admin
     is_active boolean NOT NULL,  -- false instead of deleting someone
     date_joined timestamptz NOT NULL,
@@ -28,7 +29,7 @@ CREATE TABLE users (
 );
 CREATE INDEX users_email_0ea73cca_like ON users (email varchar_pattern_ops);
 
--- How a user works: symbols, mode, notifications. The time zone stands in users.
+-- How a user works: symbols, mode, notifications. The time zone and the language stand in users.
 CREATE TABLE user_settings (
     user_id bigint NOT NULL,
     document jsonb NOT NULL,  -- docs/schemas/UserSettings.json, without its time zone

@@ -156,7 +156,7 @@ class UserAdmin(_UserAdmin):
     form = UserChange
     add_form = UserCreation
     fieldsets = (
-        (None, {"fields": ("email", "password", "display_name", "time_zone")}),
+        (None, {"fields": ("email", "password", "display_name", "time_zone", "language")}),
         (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
         (_("Dates"), {"fields": ("last_login", "date_joined")}),
     )

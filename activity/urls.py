@@ -6,6 +6,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
 from activity import (
+    language,
     sign_in,
     views,
     views_account,
@@ -34,6 +35,7 @@ urlpatterns = [
     path("views/", views_saved.save, name="saved-views"),
     path("views/<int:pk>/delete/", views_saved.delete, name="saved-view-delete"),
     path("self-check/", views_selfcheck.self_check, name="self-check"),
+    path("words.js", language.words, name="words"),
     path("wall/<str:token>/", views_wall.wall, name="wall"),
     # Signing in. Each view under the name that allauth looks it up by, too.
     path("sign-in/", account.login, name="account_login"),

@@ -30,7 +30,8 @@ def settings_of(user: User) -> wire.UserSettings:
     row = UserSettings.objects.filter(user=user).first()
     known = wire.UserSettings.model_fields
     stored = {name: value for name, value in (row.document if row else {}).items() if name in known}
-    return wire.check_settings({**stored, "version": wire.VERSION, "timeZone": user.time_zone})
+    columns = {"timeZone": user.time_zone, "language": user.language or None}
+    return wire.check_settings({**stored, "version": wire.VERSION, **columns})
 
 
 def told_aloud(document: wire.UserSettings) -> dict[str, Any]:
@@ -72,12 +73,13 @@ def save_settings(user: User, document: wire.UserSettings, *, shown: str) -> Non
         different = wire.changes(before, document)
         if not different:
             return
-        stored = document.model_dump(mode="json", exclude={"timeZone"})
+        stored = document.model_dump(mode="json", exclude={"timeZone", "language"})
         UserSettings.objects.update_or_create(user=locked, defaults={"document": stored})
-        if locked.time_zone != document.timeZone:
-            locked.time_zone = document.timeZone
-            locked.save(update_fields=["time_zone"])
-            user.time_zone = document.timeZone
+        columns = {"time_zone": document.timeZone, "language": document.language or ""}
+        for name, value in columns.items():
+            setattr(locked, name, value)
+            setattr(user, name, value)
+        locked.save(update_fields=list(columns))
         record(
             Action.CHANGED,
             f"settings of {user}",

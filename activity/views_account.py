@@ -5,6 +5,7 @@ from typing import Any, Final, get_args
 from zoneinfo import available_timezones
 
 from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -47,6 +48,7 @@ def _of_form(request: HttpRequest, present: wire.UserSettings) -> dict[str, Any]
     return {
         "version": wire.VERSION,
         "timeZone": request.POST.get("timeZone", ""),
+        "language": request.POST.get("language", "") or None,
         "mode": request.POST.get("mode", "").strip() or None,
         "symbols": {name: symbols for name, symbols in {**hidden, **typed}.items() if symbols},
         "notifications": {
@@ -93,6 +95,7 @@ def _settings_page(request: HttpRequest, status: int = 200, **more: Any) -> Http
         "conditions": [
             (name, CONDITION_WORDS[name], name in shown.notifications.conditions) for name in get_args(wire.Condition)
         ],
+        "languages": settings.LANGUAGES,
         "zones": sorted(available_timezones()),
     }
     return render(request, "account/settings.html", context | more, status=status)

@@ -5,6 +5,7 @@ import secrets
 from typing import Any, ClassVar, Self
 from zoneinfo import available_timezones
 
+from django.conf import settings as site
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -50,6 +51,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(unique=True)
     display_name = models.CharField(max_length=100, blank=True, default="")
     time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
+    language = models.CharField(
+        max_length=8,
+        blank=True,
+        default="",
+        choices=site.LANGUAGES,
+        help_text=_("Empty: what the browser asks for."),
+    )
     is_staff = models.BooleanField(default=False, help_text=_("May open the Django admin."))
     is_active = models.BooleanField(default=True, help_text=_("Instead of deleting a user, clear this."))
     date_joined = models.DateTimeField(auto_now_add=True)
@@ -85,7 +93,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class UserSettings(models.Model):
-    """How a user works: the document of `wire.settings.UserSettings`, without its time zone, a column of the user."""
+    """How a user works: the document of `wire.settings.UserSettings`, without what is a column of the user: time zone, language."""
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="settings")
     document = models.JSONField(default=dict)

@@ -18,6 +18,7 @@ SYMBOLS: Final = 1000
 Mode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,32}$")]
 Symbol = Annotated[str, StringConstraints(pattern=r"^[^\s,]{1,64}$")]
 ExchangeName = Annotated[str, StringConstraints(pattern=rf"^{EXCHANGE_NAME.pattern}$")]
+Language = Literal["en", "de"]
 Condition = Literal["lost", "late", "stuck", "error", "state_transition", "takeover"]
 
 #: What a reader of an error is told in place of a pattern.
@@ -46,6 +47,7 @@ class UserSettings(_Part):
 
     version: Literal[1] = Field(default=VERSION, description="Of this document's form")
     timeZone: str = Field(default="UTC", description="IANA name, e.g. Europe/Berlin")
+    language: Language | None = Field(default=None, description="Of the pages; null: what the browser asks for")
     mode: Mode | None = Field(
         default=None, description="In which an instance starts, e.g. live or paper; null: not said"
     )
