@@ -11,7 +11,7 @@ from activity.routing import websocket_urlpatterns
 from tests.feed.sockets import feed_of
 from tests.web import WebServer
 
-#: What the sign-in itself needs, and the words of scripts. Anything else that answers an anonymous visitor fails the test.
+#: What the sign-in needs, and the words of scripts. Anything else that answers an anonymous visitor fails the test.
 PUBLIC = {"/words.js", "/sign-in/", "/sign-in/inactive/", "/sign-in/cancelled/", "/sign-in/failed/"}
 
 #: A value for each kind of path parameter.

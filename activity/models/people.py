@@ -93,7 +93,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
 
 class UserSettings(models.Model):
-    """How a user works: the document of `wire.settings.UserSettings`, without what is a column of the user: time zone, language."""
+    """How a user works: the document of `wire.settings.UserSettings`, without the columns of the user."""
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="settings")
     document = models.JSONField(default=dict)
