@@ -1,6 +1,6 @@
 """Where the parts of a timeline stand, and what they say. Places are percent of the width: no script is needed."""
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django import template
 from django.urls import reverse
@@ -8,10 +8,12 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from activity import text
-from activity.timeline import Mark, Segment
+from activity.timeline import Mark, Segment, Timeline
 from activity.wire.entries import EntryId
 
 register = template.Library()
+
+Part = TypeVar("Part", Segment, Mark)
 
 #: How high each state stands, of 44: the height says it again, for whoever does not see the colour.
 _HEIGHTS: Final = {"active": 44, "warming": 32, "starting": 22, "stopping": 22, "stopped": 8, "idle": 6}
@@ -30,6 +32,21 @@ def wide(context: dict[str, Any], segment: Segment) -> str:
     """A segment's width; what is there is never too narrow to be seen."""
     line = context["t"]
     return f"{max(0.15, float(line.x(segment.end)) - float(line.x(segment.begin))):.3f}"
+
+
+def _place(line: Timeline, part: Segment | Mark) -> tuple[object, ...]:
+    if isinstance(part, Mark):
+        return (f"{float(line.x(part.at)):.2f}",)
+    return (f"{float(line.x(part.begin)):.2f}", f"{float(line.x(part.end)):.2f}", part.what, part.state)
+
+
+@register.filter
+def apart(parts: list[Part], line: Timeline) -> list[Part]:
+    """Of parts that cover the same hundredth of a percent, a seventh of a pixel, the newest: the one that lies on top.
+
+    In a storm all 500 lie on one another, and drawing them again every second held the page up for 100 ms.
+    """
+    return list({_place(line, part): part for part in parts}.values())
 
 
 def _height(segment: Segment) -> int:

@@ -10,7 +10,7 @@ import { RowList } from "./rowlist.js";
 import { brokenRow, entryRow, fillOpened, gapRow } from "./rows.js";
 
 const SLICE_MS = 8; // of a frame of 16 ms: the rest is for layout and for whoever types or scrolls
-const SLICE_ROWS = 60; // and no more rows in one frame, since layout and paint cost as much again: two screens
+const SLICE_ROWS = 30; // and no more rows in one frame, since layout and paint cost as much again: one screen
 const SAY_MS = 10000; // between two announcements of what waits: a live region that speaks without end is switched off
 
 export class Feed {

@@ -106,6 +106,11 @@ def scroll(page: Page, by: int) -> None:
     page.mouse.wheel(0, by)
 
 
+def jump(page: Page) -> None:
+    """To the newest entries, if there are newer ones: a page that is scrolled up to them hides the button by itself."""
+    page.evaluate("document.querySelector('[data-news]:not([hidden])')?.click()")
+
+
 def read_to(page: Page, written: list[str], where: str, within: float = 60.0) -> list[str]:
     """Scroll until an end of the history is in the document; every id that was there on the way."""
     seen: dict[str, None] = {}
@@ -159,8 +164,8 @@ def weather(
             page.select_option("[data-filter] select", "error" if step % 16 == 4 else "")
         elif step % 8 == 5:
             page.fill("[data-filter] input[type=search]", "number 7" if step % 16 == 5 else "")
-        elif step % 8 == 6 and page.is_visible("[data-news]"):
-            page.click("[data-news]")
+        elif step % 8 == 6:
+            jump(page)
         else:
             scroll(page, -6000)
         page.wait_for_timeout(150)
@@ -171,8 +176,7 @@ def weather(
     written = in_stream(store)
     assert len(written) == 300 + storm.total
     scroll(page, -100_000)
-    if page.is_visible("[data-news]"):
-        page.click("[data-news]")
+    jump(page)
     eventually(lambda: ids(page)[:1] == written[:1] and window_is_whole(page, written))
     after = heap(page)
     tasks = page.evaluate("window.tasks")

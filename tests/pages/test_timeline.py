@@ -100,6 +100,19 @@ def test_the_page_draws_it_without_scripts_and_links_to_the_feed_at_that_moment(
     assert there.all(data_id=None)[0].attributes["data-id"] == f"{NOW - 20 * MINUTE}-0"
 
 
+def test_errors_that_lie_on_one_another_are_drawn_once_and_lead_to_the_newest(
+    sign_in: SignIn, admin: User, store: redis.Redis
+) -> None:
+    append_error(store, "kraken", "long before", entry_id=f"{NOW - 30 * MINUTE}-0")
+    for number in range(20):
+        append_error(store, "kraken", "in a storm", entry_id=f"{NOW - 20 * MINUTE}-{number}")
+    page = page_of(sign_in(admin).get("/exchanges/kraken/timeline/?span=1h"))
+    drawn = [link.attributes["href"] or "" for link in page.all(tag="a") if "in a storm" in link.text]
+    assert len(page.all(tag="line", class_="tick")) == 2
+    assert len(drawn) == 1
+    assert f"entry={NOW - 20 * MINUTE}-19" in drawn[0]
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [
