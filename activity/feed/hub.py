@@ -66,6 +66,13 @@ class Backfill:
     count: int = 0
 
 
+#: Seconds between two reads, per viewer. A message costs about 45 us of the one core that a process has, whatever is in
+#: it: at 100 viewers and 200 entries/s a message for each took 90 % of it. So at most half of it goes into messages.
+PAUSE_PER_VIEWER: Final = 90e-6
+#: Whoever looks does not see a difference below a tenth of a second.
+LONGEST_PAUSE: Final = 0.1
+
+
 class TailFailed(Exception):
     """The reader of an exchange ended with an error. Its viewers close and resume; the next one opens a new tail."""
 
@@ -184,6 +191,13 @@ class Tail:
                 away = False
             if entries:
                 self._keep(entries)
+                if len(entries) < BATCH_ENTRIES:
+                    await asyncio.sleep(self._pause())
+
+    def _pause(self) -> float:
+        """Seconds until the next read: what comes meanwhile travels in one message. Not before the first one."""
+        viewers = sum(len(audience.members) for audience in self.audiences)
+        return min(LONGEST_PAUSE, PAUSE_PER_VIEWER * viewers)
 
     def _keep(self, entries: Sequence[StreamEntry]) -> None:
         self._announce()
