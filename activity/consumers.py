@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from activity.access import wall_exchanges
 from activity.feed.hub import TailFailed
 from activity.feed.service import feed
-from activity.feed.viewer import Stalled, Viewer
+from activity.feed.viewer import WRITE_TEXT, Stalled, Viewer
 from activity.identity import Credentials
 from activity.models import WallLink
 from activity.receipts import receipts
@@ -125,7 +125,12 @@ class FeedConsumer(AsyncWebsocketConsumer):
         if named is not None and (foreign := set(after) - {named}):
             raise Refused(CloseCode.MALFORMED, f"after: {min(foreign)[:60]!r} is not the exchange of this socket")
         service = feed(settings().redis)
-        viewer = Viewer(service.hub, service.board, self._send_text, after, statuses_together=statuses_together)
+        extensions: Mapping[str, Any] = self.scope.get("extensions") or {}
+        viewer = Viewer(
+            *(service.hub, service.board, self._send_text, after),
+            statuses_together=statuses_together,
+            write=extensions.get(WRITE_TEXT),
+        )
         viewer.show(self._visible)
         self._viewer = viewer
         self._start("feed", viewer.run())

@@ -7,13 +7,18 @@
 * A message to a thousand sockets is encoded and framed once and not a thousand times, and goes to the kernel at once:
   by way of Twisted's reactor it would cost a turn of the loop and three system calls per socket.
 
+* A feed can write without a coroutine per message: scope["extensions"][WRITE_TEXT] is a call that sends a text at once.
+
 Other servers do the first two as they are.
 """
 
 from typing import Any, Final
 
+from daphne.server import Server
 from daphne.ws_protocol import WebSocketProtocol
 from twisted.internet import tcp, unix
+
+from activity.feed.viewer import WRITE_TEXT
 
 #: What a server may say by its own choice, beside what autobahn passes.
 SERVER_CODES: Final = frozenset({1011, 1012})
@@ -67,9 +72,10 @@ def write_at_once(protocol: Any, frame: bytes) -> None:
 
 
 def let_daphne_send_them() -> None:
-    """Make daphne's sockets close with those codes, send messages of any size, and frame them once."""
+    """Make daphne's sockets close with those codes, send messages of any size, frame them once, and write at once."""
     last_frame = LastFrame()
     usual_close, usual_send = WebSocketProtocol.serverClose, WebSocketProtocol.serverSend
+    usual_create = Server.create_application
 
     def server_close(self: Any, code: int | None = None) -> None:
         if code in SERVER_CODES:
@@ -87,5 +93,18 @@ def let_daphne_send_them() -> None:
         finally:
             self.maxMessagePayloadSize = limit
 
+    def create_application(self: Any, protocol: Any, scope: dict[str, Any]) -> Any:
+        if isinstance(protocol, WebSocketProtocol):
+
+            def write_text(text: str) -> bool:
+                if protocol.state != protocol.STATE_OPEN or protocol._perMessageCompress is not None:  # noqa: SLF001
+                    return False
+                write_at_once(protocol, last_frame.of(text))
+                return True
+
+            scope.setdefault("extensions", {})[WRITE_TEXT] = write_text
+        return usual_create(self, protocol, scope)
+
+    Server.create_application = create_application
     WebSocketProtocol.serverClose = server_close
     WebSocketProtocol.serverSend = server_send

@@ -8,13 +8,13 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from activity.feed.audience import Audience, Bell
+from activity.feed.audience import Audience, Batch, Bell, Mark
 from activity.feed.board import Board
-from activity.feed.hub import BATCH_ENTRIES, RETRY_SECONDS, Batch, Hub, Tail
+from activity.feed.hub import BATCH_ENTRIES, RETRY_SECONDS, Hub, Tail
 from activity.history import ArchiveAway
 from activity.store.client import KeyUnreadable, StoreUnavailable
 from activity.store.stream import START
@@ -24,6 +24,10 @@ from activity.wire.frames import STALL_SECONDS, STATUS_WINDOW_BYTES, WINDOW_BYTE
 log = logging.getLogger(__name__)
 
 Send = Callable[[str], Awaitable[None]]
+#: Sends a text at once, in order with what is sent otherwise. False where that cannot be; then nothing was sent.
+Write = Callable[[str], bool]
+#: The ASGI extension of a socket's scope that holds its Write. perseus_admin/daphne_sockets.py puts it there.
+WRITE_TEXT: Final = "perseus.write_text"
 
 #: A socket on which nothing is said looks the same as one that a proxy has lost: something is said at least this often.
 SILENCE_SECONDS: Final = 15.0
@@ -60,11 +64,18 @@ class Viewer:
     """Feeds one socket until it is cancelled, stalls, or a tail fails."""
 
     def __init__(
-        self, hub: Hub, board: Board, send: Send, after: Mapping[str, EntryId], *, statuses_together: bool = False
+        self,
+        hub: Hub,
+        board: Board,
+        send: Send,
+        after: Mapping[str, EntryId],
+        *,
+        statuses_together: bool = False,
+        write: Write | None = None,
     ) -> None:
         """`after` are the client's cursors; an exchange left out starts at its newest entries.
 
-        `statuses_together`: the client reads `statuses` frames and acknowledges them.
+        `statuses_together`: the client reads `statuses` frames and acknowledges them. `write`: where the server has it.
         """
         self._hub = hub
         self._board = board
@@ -87,7 +98,10 @@ class Viewer:
         #: Up to which change of the board this client was told, and the most that it ever was.
         self._told = self._told_most = 0
         self._told_away: str | None = None
-        self._bell = Bell()
+        self._bell = Bell(self._take if write is not None else None)
+        self._write = write
+        #: Whether the task waits for its bell and for nothing else, so that frames may go out beside it.
+        self._parked = False
         self._since = self._alive_at = self._said_at = time.monotonic()
 
     def show(self, exchanges: Mapping[str, int]) -> None:
@@ -149,11 +163,44 @@ class Viewer:
         await self._send(text)
 
     async def _wait(self) -> None:
+        self._parked = True
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
                 await self._bell.event.wait()
         except TimeoutError:
             return
+        finally:
+            self._parked = False
+
+    def _take(self, mark: Mark, frames: Sequence[Batch]) -> EntryId:
+        """Send what a tail has just read, if this viewer has everything before it and nothing else to do first.
+
+        The id up to which it needs not be woken.
+        """
+        bell, exchange = self._bell, mark.reader.exchange
+        if self._outstanding >= WINDOW_BYTES and exchange in self._places:
+            return mark.reader.last  # it lags, and goes on when its client acknowledges: nothing to be woken for
+        if not self._parked or bell.event.is_set() or exchange in bell.marks or exchange in self._places:
+            return mark.last
+        assert self._write is not None
+        reached = mark.last
+        try:
+            for frame in frames:
+                if self._outstanding >= WINDOW_BYTES or not self._write(frame.text):
+                    break
+                self._said_at = time.monotonic()
+                if not self._outstanding:
+                    self._alive_at = self._said_at
+                self._note_sent(exchange, frame)
+                reached = frame.last
+        except Exception:
+            log.exception("a frame could not be written at once")  # the viewer's task tries, and ends its socket
+        return reached
+
+    def _note_sent(self, exchange: str, batch: Batch) -> None:
+        self._had[exchange] = max(self._had.get(exchange, START), batch.last)
+        self._unacknowledged.setdefault(exchange, deque()).append((batch.last, batch.size))
+        self._outstanding += batch.size
 
     def _check_stall(self) -> None:
         if not self._outstanding and self._status_bytes < STATUS_WINDOW_BYTES:
@@ -252,9 +299,7 @@ class Viewer:
             batch = await self._next(place)
             if batch is not None:
                 place.cursor = batch.last
-                self._had[exchange] = max(self._had.get(exchange, START), batch.last)
-                self._unacknowledged.setdefault(exchange, deque()).append((batch.last, batch.size))
-                self._outstanding += batch.size
+                self._note_sent(exchange, batch)
                 await self._say(batch.text)
             more = more or place.cursor != had
             if place.caught_up:

@@ -16,6 +16,8 @@ const FINAL = {
   4413: { word: "Not live", rest: "too many of your pages are open: close some", action: "Reload" },
 };
 const STATUS_CHARS = 131072; // statuses are acknowledged by the 128 K: the server waits at 512 KB
+const ENTRIES_CHARS = 65536; // and entries by the 64 K: the server waits at 256 KB, and a character has up to three bytes
+const ACKNOWLEDGE_MS = 500; // at the latest so long after they were shown, and up to twice that again: see acknowledge()
 const RESTART = 1012;
 const STALLED = 4408;
 
@@ -33,6 +35,7 @@ export class Link {
     this.failures = 0;
     this.shown = {};
     this.acknowledged = {};
+    this.saying = null; // the timer of the next acknowledgement
     this.state = { at: "waiting" };
     const hurry = () => this.hurry();
     document.addEventListener("visibilitychange", hurry);
@@ -57,6 +60,7 @@ export class Link {
     };
     socket.onopen = mine(() => {
       this.acknowledged = {};
+      this.entriesChars = 0;
       this.statuses = new Map(); // the newest status frame per exchange: what a heartbeat is laid upon
       this.statusChars = 0;
       socket.send(JSON.stringify({ type: "subscribe", after: this.cursors(), statuses: true }));
@@ -83,6 +87,7 @@ export class Link {
   /** Many statuses come in one frame, and heartbeats without what they did not change: pages get them one by one. */
   handOn(frame, chars) {
     if (frame.type !== "statuses") {
+      if (frame.type === "entries") this.entriesChars += chars;
       this.onFrame(frame);
       return;
     }
@@ -149,10 +154,23 @@ export class Link {
     if (this.state.at !== "ended") this.connect();
   }
 
-  /** Tell the server what was dealt with, so that it goes on sending. */
+  /**
+   * Tell the server what was dealt with, so that it goes on sending: at once where much came, else a moment later. An
+   * answer to every entry would cost the server more than the entry, and all pages' answers at one moment a pause.
+   */
   acknowledge(last) {
-    const news = Object.entries(last).filter(([exchange, id]) => this.acknowledged[exchange] !== id);
+    this.shown = { ...last };
+    // A browser may hold the timers of a hidden page back for a minute, and after a minute the server gives it up.
+    if (this.entriesChars >= ENTRIES_CHARS || document.hidden) this.sayShown();
+    else this.saying ??= setTimeout(() => this.sayShown(), ACKNOWLEDGE_MS * (1 + 2 * Math.random()));
+  }
+
+  sayShown() {
+    clearTimeout(this.saying);
+    this.saying = null;
+    const news = Object.entries(this.shown).filter(([exchange, id]) => this.acknowledged[exchange] !== id);
     if (!news.length || this.socket?.readyState !== WebSocket.OPEN || this.state.at !== "open") return;
+    this.entriesChars = 0;
     Object.assign(this.acknowledged, Object.fromEntries(news));
     this.socket.send(JSON.stringify({ type: "ack", last: Object.fromEntries(news) }));
   }

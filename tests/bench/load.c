@@ -6,6 +6,7 @@
        tokens FILE     bearer tokens, one a line, used in turn
        hello TEXT      what a viewer sends first            ack 1          acknowledge as section 4 of the contract says
        stalled N       of the viewers read nothing          sio 1          speak Engine.IO 4 / Socket.IO
+       skip N          entries are checked, and their times not measured
        drop SECONDS    after READY: all viewers disconnect at once, and come back with the id of the last entry they have
    load publish SOCKET KEY RATE COUNT
        Appends COUNT entries, RATE a second (0: as fast as Redis takes them), in ticks of a millisecond.
@@ -76,7 +77,7 @@ typedef struct {
 
 static Viewer *viewers;
 static int count_viewers, poller, acknowledges, socketio, stalled, open_count, closed_count;
-static long wanted, finished;
+static long wanted, finished, skipped;
 static const char *host, *path, *hello = "";
 static int port;
 static char **tokens;
@@ -167,7 +168,7 @@ static void entries(Viewer *v, const char *text, size_t size) {
     else { v->doubled++; continue; }
     v->got++;
     deliveries++;
-    if (!resuming) { histogram[bucket((moment - t) / 1000)]++; measured++; }
+    if (!resuming && number > skipped) { histogram[bucket((moment - t) / 1000)]++; measured++; }
     if (wanted && v->next == wanted + 1) finished++;
     last_delivery = moment / 1e9;
   }
@@ -182,7 +183,7 @@ static void entries(Viewer *v, const char *text, size_t size) {
     if (length < sizeof v->last) { memcpy(v->last, id, length); v->last[length] = 0; }
     if (!v->unacknowledged) v->unacknowledged_since = now();
     v->unacknowledged += size;
-    if (v->unacknowledged >= 32768) {
+    if (v->unacknowledged >= 65536) {
       say(v, "{\"type\":\"ack\",\"last\":{\"bench\":\"%s\"}}", v->last);
       v->unacknowledged = 0;
     }
@@ -259,6 +260,7 @@ static int view(int argc, char **argv) {
     if (!strcmp(argv[i], "ack")) acknowledges = atoi(argv[i + 1]);
     if (!strcmp(argv[i], "sio")) socketio = atoi(argv[i + 1]);
     if (!strcmp(argv[i], "stalled")) stalled = atoi(argv[i + 1]);
+    if (!strcmp(argv[i], "skip")) skipped = atol(argv[i + 1]);
     if (!strcmp(argv[i], "drop")) drop = atof(argv[i + 1]);
     if (!strcmp(argv[i], "tokens")) {
       FILE *file = fopen(argv[i + 1], "r");
@@ -314,11 +316,13 @@ static int view(int argc, char **argv) {
       open_count = closed_count = 0;
     }
     if (dropped && !back && open_count == count_viewers) back = moment;
-    if (moment - looked > 0.25 && acknowledges) {
+    if (moment - looked > 0.02 && acknowledges) {
       looked = moment;
       for (int i = 0; i < count_viewers; i++) {
         Viewer *v = viewers + i;
-        if (v->state == OPEN && v->unacknowledged && !v->stalled && moment - v->unacknowledged_since > 1.0) {
+        /* As pages do: half a second to one and a half after the first, each at its own time. */
+        double patience = 0.5 + i * 37 % 101 / 101.0;
+        if (v->state == OPEN && v->unacknowledged && !v->stalled && moment - v->unacknowledged_since > patience) {
           say(v, "{\"type\":\"ack\",\"last\":{\"bench\":\"%s\"}}", v->last);
           v->unacknowledged = 0;
         }

@@ -27,18 +27,40 @@ async def feed(redis_url: str) -> AsyncIterator[Feed]:
     await opened.farewell()
 
 
+@pytest.fixture(autouse=True, params=[False, True], ids=["by its task", "at once"])
+def at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether the server can write without a task, as daphne here can, and uvicorn cannot."""
+    monkeypatch.setattr(Sent, "at_once", request.param)
+    return bool(request.param)
+
+
 class Sent:
     """What a viewer sent, and the task that runs it."""
+
+    at_once = False
 
     def __init__(self, feed: Feed, exchanges: dict[str, int], **after: str) -> None:
         self.texts: list[str] = []
         cursors = {name: EntryId.parse(text) for name, text in after.items()}
-        self.viewer = Viewer(feed.hub, feed.board, self._send, cursors)
+        #: How many texts were written at once, and whether that works.
+        self.written, self.writable = 0, True
+        write = self._write if self.at_once else None
+        self.viewer = Viewer(feed.hub, feed.board, self._send, cursors, write=write)
         self.viewer.show(exchanges)
         self.task = asyncio.create_task(self.viewer.run())
 
     async def _send(self, text: str) -> None:
         self.texts.append(text)
+
+    def _write(self, text: str) -> bool:
+        if self.writable:
+            self.texts.append(text)
+            self.written += 1
+        return self.writable
+
+    def acknowledge(self) -> None:
+        """Everything that came so far was shown."""
+        self.viewer.acknowledge({"kraken": EntryId.parse(self.ids()[-1])})
 
     def ids(self) -> list[str]:
         frames = [json.loads(text) for text in self.texts]
@@ -166,3 +188,56 @@ async def test_a_ring_that_drops_entries_costs_no_viewer_any(
     assert ahead.ids() == behind.ids() == written
     await ahead.end()
     await behind.end()
+
+
+async def test_what_comes_while_a_viewer_waits_is_written_without_its_task(
+    feed: Feed, redis_server: RedisServer, at_once: bool
+) -> None:
+    viewer = Sent(feed, {"kraken": 3})
+    await viewer.settled(feed)
+    async with asyncio.timeout(10):
+        while feed.hub.watched != {"kraken"} or not viewer.viewer._parked:
+            await asyncio.sleep(0.01)
+    written = write_entries(redis_server, "kraken", 1)
+    await viewer.until(1)
+    assert viewer.ids() == written
+    assert viewer.written == (1 if at_once else 0)
+    await viewer.end()
+
+
+async def test_a_window_that_fills_in_the_middle_of_a_burst_opens_again_and_nothing_is_lost_or_doubled(
+    feed: Feed, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(viewer_module, "WINDOW_BYTES", 20_000)
+    monkeypatch.setattr(hub_module, "BATCH_BYTES", 6_000)
+    viewer = Sent(feed, {"kraken": 3})
+    await viewer.settled(feed)
+    written: list[str] = []
+    for _ in range(5):
+        written += write_entries(redis_server, "kraken", 300)
+        await viewer.until(len(written) - 299)
+        assert len(viewer.ids()) < len(written)
+        async with asyncio.timeout(20):
+            while len(viewer.ids()) < len(written):
+                viewer.acknowledge()
+                await asyncio.sleep(0.005)
+        viewer.acknowledge()
+    assert viewer.ids() == written
+    await viewer.end()
+
+
+async def test_a_socket_that_cannot_be_written_to_at_once_is_fed_by_its_task(
+    feed: Feed, redis_server: RedisServer, at_once: bool
+) -> None:
+    viewer = Sent(feed, {"kraken": 3})
+    await viewer.settled(feed)
+    written = write_entries(redis_server, "kraken", 3)
+    await viewer.until(3)
+    viewer.writable = False
+    written += write_entries(redis_server, "kraken", 3)
+    await viewer.until(6)
+    viewer.writable = True
+    written += write_entries(redis_server, "kraken", 3)
+    await viewer.until(9)
+    assert viewer.ids() == written
+    await viewer.end()
