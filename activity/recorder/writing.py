@@ -4,12 +4,14 @@ A process that is killed anywhere leaves all of a batch or nothing of it, and wh
 unique id of every row holds even against a writer who does not ask the cursor.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
-from django.db import connections, transaction
+from django.db import IntegrityError, connections, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -22,6 +24,11 @@ from activity.wire.entries import EntryId, StreamEntry
 #: Rows of one INSERT on SQLite, ids of one look-up.
 ROWS: Final = 1000
 _COLUMNS: Final = "exchange_id, ms, seq, raw, event, state, host, admin, text, recorded_at"
+#: What COPY's text format would take for its own.
+_ESCAPES: Final = str.maketrans(
+    {char: f"\\{letter}" for char, letter in zip("\\\b\f\n\r\t\v", "\\bfnrtv", strict=True)}
+)
+_SPECIAL: Final = re.compile(r"[\\\x08-\x0d]")
 _ARRIVING: Final = """
 CREATE TEMPORARY TABLE IF NOT EXISTS arriving_entries (
     exchange_id bigint, ms bigint, seq bigint, raw bytea,
@@ -149,16 +156,39 @@ def _row(exchange_id: int, raw: RawEntry, now: datetime) -> tuple[Any, ...]:
     )
 
 
+def _escaped(text: str) -> str:
+    return text.translate(_ESCAPES) if _SPECIAL.search(text) else text
+
+
+def copy_line(row: tuple[Any, ...], recorded_at: str) -> str:
+    """One row of `_COLUMNS` in Postgres' text format of COPY (its chapter on COPY: File Formats).
+
+    psycopg's own `write_row` says the same and takes four times as long, which was a fifth of the archive's time.
+    """
+    exchange_id, ms, seq, raw, event, state, host, admin, text, _ = row
+    words = "\t".join(map(_escaped, (event, state, host, admin, text)))
+    return f"{exchange_id}\t{ms}\t{seq}\t\\\\x{raw.hex()}\t{words}\t{recorded_at}\n"
+
+
+def _copy(sql: Any, table: str, lines: bytes) -> None:
+    # Django hands `copy` through as it is, errors of psycopg included.
+    with connections["default"].wrap_database_errors, sql.copy(f"COPY {table} ({_COLUMNS}) FROM STDIN") as copy:
+        copy.write(lines)
+
+
 def _insert(exchange_id: int, entries: Sequence[RawEntry]) -> None:
     now = timezone.now()
     connection = connections["default"]
     if connection.vendor == "postgresql":
+        recorded_at = now.isoformat()
+        lines = "".join([copy_line(_row(exchange_id, entry, now), recorded_at) for entry in entries]).encode()
         with connection.cursor() as sql:
+            with suppress(IntegrityError), transaction.atomic():
+                _copy(sql, "archived_entries", lines)
+                return
+            # Some of it is there: written by somebody who does not ask the cursor, or before the stream began anew.
             sql.execute(_ARRIVING)
-            # Django hands `copy` through as it is, errors of psycopg included.
-            with connection.wrap_database_errors, sql.copy(f"COPY arriving_entries ({_COLUMNS}) FROM STDIN") as copy:
-                for entry in entries:
-                    copy.write_row(_row(exchange_id, entry, now))
+            _copy(sql, "arriving_entries", lines)
             sql.execute(
                 f"INSERT INTO archived_entries ({_COLUMNS}) SELECT {_COLUMNS} FROM arriving_entries "  # noqa: S608
                 "ORDER BY ms, seq ON CONFLICT (exchange_id, ms, seq) DO NOTHING"

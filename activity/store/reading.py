@@ -71,7 +71,9 @@ def follows(entry_id: EntryId | None, cursor: EntryId) -> bool:
 
 
 def _id(text: bytes) -> EntryId:
-    return EntryId.parse(text.decode("ascii"))
+    """What Redis itself says needs no proof: of what the archive reads that took a tenth of the time."""
+    milliseconds, _, sequence = text.partition(b"-")
+    return EntryId(int(milliseconds), int(sequence))
 
 
 def _raw(rows: list[Any]) -> list[RawEntry]:

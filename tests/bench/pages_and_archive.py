@@ -66,8 +66,10 @@ from django.db import connections
 from activity.models import ArchivedEntry, Exchange
 from activity.recorder.archive import Archive
 from activity.recorder.database import limit_waiting
+from activity.recorder.service import calm_collector
 limit_waiting()
 Exchange.objects.create(id=3, name="kraken", display_name="Kraken")
+calm_collector()
 began = time.perf_counter()
 asyncio.run(Archive(os.environ["REDIS_URL"], once=True).run())
 took = time.perf_counter() - began

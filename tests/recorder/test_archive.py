@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from activity.models import ArchivedEntry, Exchange
+from activity.models import ArchiveCursor, ArchivedEntry, Exchange
 from activity.recorder import archive as archive_module
 from activity.recorder import follow, writing
 from activity.wire.entries import read_entry
@@ -62,6 +62,18 @@ def test_fifty_thousand_entries_are_caught_up_with_each_once(database: Database,
     record_once(redis_server.url)
     found = ArchivedEntry.objects.order_by("ms", "seq").values_list("ms", "seq")
     assert [f"{ms}-{seq}" for ms, seq in found.iterator()] == written
+    assert gaps() == []
+
+
+def test_what_somebody_archived_without_asking_the_cursor_is_not_doubled_and_the_rest_is_added(
+    database: Database, redis_server: RedisServer
+) -> None:
+    written = write(redis_server, 20)
+    record_once(redis_server.url)
+    ArchivedEntry.objects.exclude(ms=int(written[7].split("-")[0]), seq=int(written[7].split("-")[1])).delete()
+    ArchiveCursor.objects.update(ms=0, seq=0)
+    record_once(redis_server.url)
+    assert [str(row.entry_id) for row in ArchivedEntry.objects.order_by("ms", "seq")] == written
     assert gaps() == []
 
 

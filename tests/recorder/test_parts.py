@@ -8,8 +8,11 @@ import signal
 from collections.abc import Callable
 
 import pytest
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg._copy_base import format_row_text
+from psycopg.adapt import Transformer
 
 from activity.models.archive import pack, unpack
 from activity.recorder.database import DatabaseAway, DatabaseThread
@@ -17,11 +20,25 @@ from activity.recorder.exits import ExitCode
 from activity.recorder.outages import Outages
 from activity.recorder.progress import Progress
 from activity.recorder.service import Job, serve
+from activity.recorder.writing import copy_line
 
 
 @given(st.lists(st.binary(max_size=50)))
 def test_any_names_and_values_come_back_as_they_were(parts: list[bytes]) -> None:
     assert unpack(pack(parts)) == parts
+
+
+_texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
+
+
+@given(st.integers(0, 2**63 - 1), st.binary(min_size=1, max_size=40), st.tuples(_texts, _texts, _texts, _texts, _texts))
+def test_a_line_of_copy_says_what_psycopg_would_say(number: int, raw: bytes, texts: tuple[str, ...]) -> None:
+    now = timezone.now()
+    row = (3, number, 0, raw, *texts, now)
+    ours = copy_line(row, now.isoformat()).encode()
+    theirs = bytearray()
+    format_row_text([*row[:-1], now.isoformat()], Transformer(), theirs)
+    assert ours == bytes(theirs)
 
 
 @pytest.mark.parametrize("raw", [b"3:abc", b"4:abc,", b"abc", b"1:a,x"])
