@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from activity.store.history import HistoryGap, HistoryPage, Position
 from activity.text import (
@@ -136,11 +137,12 @@ def permalink_of(exchange: str, entry_id: EntryId) -> str:
 def gap_row(gap: HistoryGap) -> Row:
     """The row that says what is missing. It stands above the last entry before the gap, and carries its id."""
     words = (
-        f"{gap.exchange}: the entries between {gap.after} and {gap.first} are no longer held"
+        _("%(exchange)s: the entries between %(after)s and %(first)s are no longer held")
         if gap.first
-        else f"{gap.exchange}: its history began anew; what followed {gap.after} is no longer held"
+        else _("%(exchange)s: its history began anew; what followed %(after)s is no longer held")
     )
-    return Row("gap", exchange=gap.exchange, id=str(gap.after), words=words)
+    facts = {"exchange": gap.exchange, "after": gap.after, "first": gap.first}
+    return Row("gap", exchange=gap.exchange, id=str(gap.after), words=words % facts)
 
 
 def _items(page: HistoryPage) -> Iterator[tuple[str, StreamEntry] | HistoryGap]:
