@@ -2,6 +2,7 @@
 
 import { paint } from "./paint.js";
 import { HEADLINE_CHARS, cut, duration, epochParts, errorText, head, inCalendar, parseTimestamp, rawJson, size, skew, visible } from "./text.js";
+import { fill, gettext } from "./words.js";
 
 const STATES = ["idle", "starting", "warming", "active", "stopping", "stopped"];
 const NO_STATE = "Input should be 'idle', 'starting', 'warming', 'active', 'stopping' or 'stopped'";
@@ -149,7 +150,8 @@ export function relate(list) {
 /** A row for an entry that this page fails to show: its id, at the place where it belongs. */
 export function brokenRow(exchange, fields, error) {
   const row = template("gap").row.cloneNode(true);
-  paint(row, { words: visible(`${exchange}: this page cannot show the entry ${fields.id}: ${error.message}`) });
+  const words = gettext("%(exchange)s: this page cannot show the entry %(id)s: %(why)s");
+  paint(row, { words: visible(fill(words, { exchange, id: fields.id, why: error.message })) });
   row.dataset.exchange = exchange;
   row.dataset.id = fields.id;
   return row;
@@ -159,9 +161,9 @@ export function brokenRow(exchange, fields, error) {
 export function gapRow(exchange, after, first) {
   const row = template("gap").row.cloneNode(true);
   const words = first
-    ? `${exchange}: the entries between ${after} and ${first} are no longer held`
-    : `${exchange}: its history began anew; what followed ${after} is no longer held`;
-  paint(row, { words });
+    ? gettext("%(exchange)s: the entries between %(after)s and %(first)s are no longer held")
+    : gettext("%(exchange)s: its history began anew; what followed %(after)s is no longer held");
+  paint(row, { words: fill(words, { exchange, after, first }) });
   row.dataset.exchange = exchange;
   row.dataset.id = after; // it stands above the last entry that was seen
   return row;
