@@ -14,7 +14,7 @@ from tests.waiting import eventually
 from tests.web import WebServer
 
 MARKUP = (Path(__file__).parent / "same_markup.js").read_text().strip().rstrip(";")
-GERMAN = {"locale": "de-DE"}
+GERMAN = "de-DE"
 #: What our English texts are full of, and no German one has. States, and what the tests write, have none of it either.
 ENGLISH = re.compile(
     r"\b(after|ago|ahead|alive|and|beat|behind|clock|ended|epoch|entries|entry|event|for|fresh|heard|history|key|known|"
@@ -58,13 +58,13 @@ def text(page: Page, part: str) -> str:
 
 def same(page: Page, visitor: Visitor, web: WebServer, path: str, parts: str) -> None:
     """What the scripts have painted is what the server paints now."""
-    served = visitor.open(web, path, java_script_enabled=False, live=False, **GERMAN)
+    served = visitor.open(web, path, java_script_enabled=False, live=False, locale=GERMAN)
     assert markups(page, parts) == markups(served, parts)
     assert english(served, parts) == []
 
 
 def test_cards_and_verdict_in_every_condition(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
-    page = visitor.open(web, **GERMAN)
+    page = visitor.open(web, locale=GERMAN)
     assert conditions(page) == ["never"] * 3
     assert text(page, "[data-verdict]") == "binance, coinbase und kraken bisher ohne Instanz 0 von 3 Börsen bedient"
     put_status(store, "binance", ttl_ms=20_000, lastError="Died", lastErrorAt=stamp(200_000))
@@ -97,7 +97,7 @@ def test_cards_and_verdict_in_every_condition(web: WebServer, store: redis.Redis
 @pytest.mark.parametrize("path", ["/", "/exchanges/kraken/"])
 def test_rows_of_every_kind(web: WebServer, store: redis.Redis, visitor: Visitor, path: str) -> None:
     append_error(store, "kraken", "Day: before", entry_id="1795000000000-0")
-    page = visitor.open(web, path, **GERMAN)
+    page = visitor.open(web, path, locale=GERMAN)
     append_error(store, "kraken", " ", timestamp=stamp(-600))
     append_error(store, "kraken", "x" * 90_000, timestamp=stamp(600), hostname="", epoch="1795378746123")
     append_move(store, "kraken", "warming", "active", instanceId="i")
@@ -143,7 +143,7 @@ def test_the_live_indicator_and_what_waits(own_web: WebServer, own_store: redis.
 def test_a_wall(own_web: WebServer, own_store: redis.Redis, visitor: Visitor) -> None:
     link = own_web.run("print(WallLink.issue(User.objects.get(email='admin@example.org'), 'office')[1])").strip()
     path = f"/wall/{link}/"
-    page = visitor.open(own_web, path, viewport={"width": 1920, "height": 1080}, **GERMAN)
+    page = visitor.open(own_web, path, viewport={"width": 1920, "height": 1080}, locale=GERMAN)
     put_status(own_store, "binance", connectionState="starting", lastStateChange=stamp(720), adminDisplayName=None)
     put_status(own_store, "coinbase", ttl_ms=20_000)
     append_error(own_store, "kraken", "Died: again", entry_id="1795000000000-0")
