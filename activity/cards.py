@@ -5,6 +5,7 @@ both. Times are milliseconds since 1970 by the server's clock. No instance's own
 of the last heartbeat is what the key's TTL has lost, and other durations are differences within one writer's clock.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -182,6 +183,19 @@ def _online(card: Card, status: ReadStatus, ttl_ms: int | None, now: int) -> Car
     )
 
 
+#: What wire/status.py says of what it cannot read. Its other words are pydantic's, and name a field.
+_NO_OBJECT: Final = re.compile(r"a JSON (\w+) instead of an object")
+_NO_JSON: Final = "not JSON: "
+
+
+def _unreadable(problem: str) -> str:
+    if match := _NO_OBJECT.fullmatch(problem):
+        return _("a JSON %(type)s instead of an object") % {"type": match[1]}
+    if problem.startswith(_NO_JSON):
+        return _("not JSON: %(why)s") % {"why": problem.removeprefix(_NO_JSON)}
+    return problem
+
+
 def _stuck(state: str, since: int | None, now: int) -> str:
     limit = STUCK_AFTER.get(state)
     if limit is None or since is None or now - since < limit * 1000:
@@ -245,7 +259,7 @@ def card_of(view: InstanceView, now: datetime, display_name: str = "") -> Card:
         return _offline(card, view)
     status = view.reading.status
     if status is None:
-        return replace(card, cond="unreadable", problem=_short(view.reading.problem))
+        return replace(card, cond="unreadable", problem=_short(_unreadable(view.reading.problem)))
     if (status.exchangeId, status.exchangeName.lower()) != (view.exchange_id, view.exchange_name):
         holds = {"name": _short(status.exchangeName), "number": status.exchangeId}
         words = _("This key holds the status of %(name)s (%(number)s).") % holds

@@ -109,6 +109,14 @@ function offlineFacts(before, owner, known) {
   };
 }
 
+/** What activity/wire/status.py says of what it cannot read. Its other words are pydantic's, and name a field. */
+function unreadable(problem) {
+  const type = /^a JSON (\w+) instead of an object$/.exec(problem)?.[1];
+  if (type) return fill(gettext("a JSON %(type)s instead of an object"), { type });
+  const why = /^not JSON: ([^]*)$/.exec(problem)?.[1];
+  return why === undefined ? problem : fill(gettext("not JSON: %(why)s"), { why });
+}
+
 const HOLDS = gettext("This key holds the status of %(name)s (%(number)s).");
 const isForeign = (card, status) => Number(status.exchangeId) !== card.exchange_id || String(status.exchangeName).toLowerCase() !== card.name;
 
@@ -116,7 +124,7 @@ const isForeign = (card, status) => Number(status.exchangeId) !== card.exchange_
 export function factsOf(before, frame) {
   const own = { name: before.name, url: before.url, exchange_id: before.exchange_id, status_key: before.status_key, display_name: before.display_name };
   const card = { ...BLANK, ...own, defaultInterval: before.defaultInterval, interval: before.defaultInterval, lifetime: 3 * before.defaultInterval };
-  if (frame.online && frame.problem) return { ...card, cond: "unreadable", problem: short(frame.problem) };
+  if (frame.online && frame.problem) return { ...card, cond: "unreadable", problem: short(unreadable(frame.problem)) };
   if (frame.online && isForeign(card, frame.status)) {
     return { ...card, cond: "foreign", problem: fill(HOLDS, { name: short(frame.status.exchangeName), number: frame.status.exchangeId }) };
   }

@@ -5,7 +5,10 @@ import { HEADLINE_CHARS, cut, duration, epochParts, errorText, head, inCalendar,
 import { fill, gettext } from "./words.js";
 
 const STATES = ["idle", "starting", "warming", "active", "stopping", "stopped"];
-const NO_STATE = "Input should be 'idle', 'starting', 'warming', 'active', 'stopping' or 'stopped'";
+// What the server, or pydantic in its place, says of a field, in the language of the page.
+const MISSING = gettext("the field is missing");
+const REQUIRED = gettext("Field required");
+const NO_STATE = gettext("Input should be 'idle', 'starting', 'warming', 'active', 'stopping' or 'stopped'");
 const NEEDED = { state_transition: ["timestamp", "fromState", "toState"], error: ["timestamp", "error"] };
 const CLASS = /^[A-Za-z_][A-Za-z0-9_.]{1,60}:(?=\s)/;
 
@@ -13,10 +16,10 @@ const templates = new Map();
 
 /** Kind and problem of an entry's fields. */
 export function classify(fields) {
-  if (fields.event === undefined) return ["malformed", "event: the field is missing"];
+  if (fields.event === undefined) return ["malformed", `event: ${MISSING}`];
   if (!Object.hasOwn(NEEDED, fields.event)) return ["unknown", ""];
   for (const name of NEEDED[fields.event]) {
-    if (fields[name] === undefined) return ["malformed", `${name}: Field required`];
+    if (fields[name] === undefined) return ["malformed", `${name}: ${REQUIRED}`];
     if (name.endsWith("State") && !STATES.includes(fields[name])) return ["malformed", `${name}: ${NO_STATE}`];
   }
   return [fields.event, ""];

@@ -17,7 +17,7 @@ MARKUP = (Path(__file__).parent / "same_markup.js").read_text().strip().rstrip("
 GERMAN = "de-DE"
 #: What our English texts are full of, and no German one has. States, and what the tests write, have none of it either.
 ENGLISH = re.compile(
-    r"\b(after|ago|ahead|alive|and|beat|behind|clock|ended|epoch|entries|entry|event|for|fresh|heard|history|key|known|"
+    r"\b(after|ago|ahead|alive|and|beat|behind|clock|ended|epoch|entries|entry|for|fresh|heard|history|key|known|"
     r"last|late|left|longer|lost|malformed|newer|nobody|of|older|page|running|served|since|stuck|symbols|transition|"
     r"unknown|unreadable)\b",
     re.IGNORECASE,
@@ -27,7 +27,7 @@ SAID = """root => {
     const said = [];
     const walk = (node) => {
         if (node.nodeType === Node.TEXT_NODE) said.push(node.data);
-        if (node.nodeType !== Node.ELEMENT_NODE || node.matches("pre, .cmd, [data-slot=problem]")) return;
+        if (node.nodeType !== Node.ELEMENT_NODE || node.matches("pre, .cmd")) return;
         for (const name of ["aria-label", "title", "placeholder"]) said.push(node.getAttribute(name) ?? "");
         node.childNodes.forEach(walk);
     };
@@ -83,6 +83,7 @@ def test_cards_and_verdict_in_every_condition(web: WebServer, store: redis.Redis
     same(page, visitor, web, "/", "[data-card], [data-verdict]")
     assert "hängt?" in text(page, '[data-card="binance"]')
     assert "Er dauert länger als 5 min." in text(page, '[data-card="binance"]')
+    assert "JSON vom Typ list statt eines Objekts" in text(page, '[data-card="coinbase"]')
     assert "Unter diesem Schlüssel steht der Status von binance (1)." in text(page, '[data-card="kraken"]')
     store.delete("exchange:1:status")
     store.hset(ownership_key(1), "state", "held")
@@ -104,16 +105,20 @@ def test_rows_of_every_kind(web: WebServer, store: redis.Redis, visitor: Visitor
     append_move(store, "kraken", "active", "stopping", instanceId="i")
     append(store, "kraken", event="rebalance", timestamp=stamp())
     append(store, "kraken", event="error", timestamp="yesterday")
+    append(store, "kraken", event="state_transition", timestamp=stamp(), fromState="asleep", toState="active")
+    append(store, "kraken", timestamp=stamp())
     rows = page.locator(".entry")
-    expect(rows).to_have_count(7)
+    expect(rows).to_have_count(9)
     page.eval_on_selector_all(".entry details", "all => all.forEach((details) => { details.open = true; })")
-    expect(page.locator(".entry .raw")).to_have_count(7)
+    expect(page.locator(".entry .raw")).to_have_count(9)
     same(page, visitor, web, path, ".entry")
     shown = " ".join((page.text_content("[data-rows]") or "").replace("\u00a0", " ").split())
     assert re.search(r"\d{1,2}\. (Jan\.|Feb\.|März|Apr\.|Mai|Juni|Juli|Aug\.|Sept\.|Okt\.|Nov\.|Dez\.), vor \d", shown)
     assert re.search(r"vor \d+ s", shown)
     assert re.search(r"Uhr geht \d+ min \d\d s vor", shown)
     assert re.search(r"Uhr geht \d+ min \d\d s nach", shown)
+    for fault in ("error: Feld fehlt", "fromState: erlaubt sind 'idle'", "event: das Feld fehlt"):
+        assert fault in shown
     assert "(leerer Fehlertext)" in shown
     assert "activestoppingnach 0 s" in shown
     assert re.search(r"Weitere \d+,\d KB stehen nicht hier", shown)
@@ -125,7 +130,7 @@ def test_the_live_indicator_and_what_waits(own_web: WebServer, own_store: redis.
     own_web.run("User.objects.filter(email='admin@example.org').update(language='de')")
     append_error(own_store, "kraken", "First: one")
     page = visitor.open(own_web, locale="en-GB")
-    expect(page.locator(".live")).to_contain_text(re.compile(r"Live\s+·\s+letztes Ereignis \d\d:\d\d:\d\d, vor"))
+    expect(page.locator(".live")).to_contain_text(re.compile(r"Live\s+·\s+zuletzt \d\d:\d\d:\d\d, vor"))
     page.click(".entry summary")  # nothing moves under the eyes of who reads
     for number in range(2):
         append_error(own_store, "kraken", f"Later: {number}")
