@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final, Literal, get_args
 
+from django.utils.translation import gettext as _
+
 from activity.cards import Card, need_of
 
 Sort = Literal["name", "need"]
@@ -39,9 +41,9 @@ class Arrangement:
     def key_of(self, card: Card) -> str:
         """The name of the group that a card belongs to."""
         if self.group == "host":
-            return card.host or "no host"
+            return card.host or _("no host")
         if self.group == "admin":
-            return card.admin or "nobody responsible"
+            return card.admin or _("nobody responsible")
         return ""
 
     def groups(self, cards: Sequence[Card]) -> list[tuple[str, list[Card]]]:
@@ -61,7 +63,8 @@ def arrangement_of(asked: Mapping[str, str], cookie: str) -> Arrangement:
     for name, choices in _CHOICES.items():
         value = asked.get(name)
         if value is not None and value not in choices:
-            raise ValueError(f"{name}={value[:40]}: expected {', '.join(choices)}")
+            facts = {"given": f"{name}={value[:40]}", "choices": ", ".join(choices)}
+            raise ValueError(_("%(given)s: expected %(choices)s") % facts)
         if value is not None:
             remembered[name] = value
     return replace(Arrangement(), **remembered)  # type: ignore[arg-type] # checked against the choices

@@ -5,12 +5,15 @@ both. Times are milliseconds since 1970 by the server's clock. No instance's own
 of the last heartbeat is what the key's TTL has lost, and other durations are differences within one writer's clock.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from activity.history import Past
 from activity.rows import entry_taken
@@ -36,8 +39,14 @@ from activity.wire.status import HEARTBEAT_SECONDS, ReadStatus, ttl_seconds
 Condition = Literal["fresh", "late", "lost", "ended", "never", "unreadable", "foreign", "unknown", "then"]
 #: What gets a clause of its own in the verdict, worst first. Behind these: who runs and does not serve, and who ended.
 CLAUSES: Final[tuple[Condition, ...]] = ("lost", "unreadable", "foreign", "late")
-#: What the title of a page says of a clause.
-BRIEF: Final = {"lost": "lost", "unreadable": "unreadable", "foreign": "foreign", "late": "late"}
+#: What the title of a page says of one that needs a look, and of several.
+BRIEF: Final = {
+    "lost": (gettext_lazy("%(name)s lost"), gettext_lazy("%(count)s lost")),
+    "unreadable": (gettext_lazy("%(name)s unreadable"), gettext_lazy("%(count)s unreadable")),
+    "foreign": (gettext_lazy("%(name)s foreign"), gettext_lazy("%(count)s foreign")),
+    "late": (gettext_lazy("%(name)s late"), gettext_lazy("%(count)s late")),
+    "stuck": (gettext_lazy("%(name)s stuck"), gettext_lazy("%(count)s stuck")),
+}
 #: States in which an instance lets go of its key in good order.
 RESTING: Final = ("stopped", "idle")
 #: Seconds after which an instance in a state that it should only pass through is said to be stuck.
@@ -174,11 +183,24 @@ def _online(card: Card, status: ReadStatus, ttl_ms: int | None, now: int) -> Car
     )
 
 
+#: What wire/status.py says of what it cannot read. Its other words are pydantic's, and name a field.
+_NO_OBJECT: Final = re.compile(r"a JSON (\w+) instead of an object")
+_NO_JSON: Final = "not JSON: "
+
+
+def _unreadable(problem: str) -> str:
+    if match := _NO_OBJECT.fullmatch(problem):
+        return _("a JSON %(type)s instead of an object") % {"type": match[1]}
+    if problem.startswith(_NO_JSON):
+        return _("not JSON: %(why)s") % {"why": problem.removeprefix(_NO_JSON)}
+    return problem
+
+
 def _stuck(state: str, since: int | None, now: int) -> str:
     limit = STUCK_AFTER.get(state)
     if limit is None or since is None or now - since < limit * 1000:
         return ""
-    return f"longer than {limit // 60} min"
+    return _("longer than %(minutes)s min") % {"minutes": limit // 60}
 
 
 def _time_of(entry: StreamEntry | None) -> int | None:
@@ -237,9 +259,10 @@ def card_of(view: InstanceView, now: datetime, display_name: str = "") -> Card:
         return _offline(card, view)
     status = view.reading.status
     if status is None:
-        return replace(card, cond="unreadable", problem=_short(view.reading.problem))
+        return replace(card, cond="unreadable", problem=_short(_unreadable(view.reading.problem)))
     if (status.exchangeId, status.exchangeName.lower()) != (view.exchange_id, view.exchange_name):
-        words = f"This key holds the status of {_short(status.exchangeName)} ({status.exchangeId})."
+        holds = {"name": _short(status.exchangeName), "number": status.exchangeId}
+        words = _("This key holds the status of %(name)s (%(number)s).") % holds
         return replace(card, cond="foreign", problem=words)
     return _online(card, status, view.ttl_ms, milliseconds(now))
 
@@ -249,9 +272,10 @@ def past_card(exchange_id: int, name: str, display_name: str, past: Past) -> Car
     card = blank_card(exchange_id, name, display_name)
     known = past.known
     if known is None:
-        return replace(card, cond="unknown", problem="Before the history that is held.", **_error(past.error))
+        return replace(card, cond="unknown", problem=_("Before the history that is held."), **_error(past.error))
     if past.gap is not None:
-        words = f"Entries after {past.gap.after} are missing; the last one before told {known.state}."
+        words = _("Entries after %(entry)s are missing; the last one before told %(state)s.")
+        words %= {"entry": past.gap.after, "state": known.state}
         return replace(card, cond="unknown", problem=words)
     view = InstanceView(exchange_id, name, None, None, known, past.error)
     told = _offline(card, view)
@@ -290,7 +314,9 @@ def need_of(card: Card) -> int:
 
 
 def _listing(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    if len(names) == 1:
+        return names[0]
+    return _("%(names)s and %(last)s") % {"names": ", ".join(names[:-1]), "last": names[-1]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +325,7 @@ class Verdict:
 
     clauses: list[Card]
     rest: list[str]
+    unknown: bool = False  # of some exchange nobody can say how it is
 
     @property
     def level(self) -> str:
@@ -308,17 +335,18 @@ class Verdict:
             return "lost"
         if conds & {"unreadable", "foreign", "late"} or any(card.stuck for card in self.clauses):
             return "late"
-        return "unknown" if any(words.endswith(" unknown") for words in self.rest) else "well"
+        return "unknown" if self.unknown else "well"
 
     @property
     def brief(self) -> str:
         """The worst of it in two words, for the title of the page; empty where all is well."""
         worst = [card for card in self.clauses if card.cond in CLAUSES or card.stuck]
         if not worst:
-            return "unknown" if self.level == "unknown" else ""
-        said = BRIEF.get(worst[0].cond, "stuck")
-        alike = [card for card in worst if BRIEF.get(card.cond, "stuck") == said]
-        return f"{alike[0].name} {said}" if len(alike) == 1 else f"{len(alike)} {said}"
+            return _("unknown") if self.level == "unknown" else ""
+        kinds = [card.cond if card.cond in BRIEF else "stuck" for card in worst]
+        one, many = BRIEF[kinds[0]]
+        alike = kinds.count(kinds[0])
+        return str(one % {"name": worst[0].name} if alike == 1 else many % {"count": alike})
 
 
 def verdict_of(cards: Sequence[Card]) -> Verdict:
@@ -329,19 +357,31 @@ def verdict_of(cards: Sequence[Card]) -> Verdict:
 
     rest = []
     if unknown := [card.name for card in having("unknown")]:
-        rest.append(f"{_listing(unknown)} unknown")
+        rest.append(_("%(names)s unknown") % {"names": _listing(unknown)})
     if waiting := [card.name for card in having("never")]:
-        rest.append(f"{_listing(waiting)} without an instance so far")
+        rest.append(_("%(names)s without an instance so far") % {"names": _listing(waiting)})
     if then := having("then"):
         active = sum(card.state == "active" for card in then)
-        rest.append(f"{active} of {len(cards)} told active")
-        return Verdict([card for cond in CLAUSES for card in having(cond)], rest)
+        rest.append(_("%(count)s of %(total)s told active") % {"count": active, "total": len(cards)})
+        return Verdict([card for cond in CLAUSES for card in having(cond)], rest, bool(unknown))
     served, total = sum(card.served for card in cards), len(cards)
     if len(unknown) < total:
-        noun = "exchange" if total == 1 else "exchanges"
-        every = served == total and total > 1
-        verb = "known to be served" if unknown else "served"
-        rest.append(f"All {total} {noun} served" if every else f"{served} of {total} {noun} {verb}")
+        rest.append(_served(served, total, certain=not unknown))
     clauses = [card for cond in CLAUSES for card in having(cond)]
     resting = sorted((card for card in having("fresh") if not card.served), key=lambda card: not card.stuck)
-    return Verdict([*clauses, *resting, *having("ended")], rest)
+    return Verdict([*clauses, *resting, *having("ended")], rest, bool(unknown))
+
+
+def _served(served: int, total: int, *, certain: bool) -> str:
+    facts = {"served": served, "total": total}
+    if served == total and total > 1:
+        return _("All %(total)s exchanges served") % facts
+    if certain:
+        words = ngettext("%(served)s of %(total)s exchange served", "%(served)s of %(total)s exchanges served", total)
+    else:
+        words = ngettext(
+            "%(served)s of %(total)s exchange known to be served",
+            "%(served)s of %(total)s exchanges known to be served",
+            total,
+        )
+    return words % facts

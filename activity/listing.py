@@ -8,6 +8,7 @@ from typing import Any, Final
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
 
 from activity.filters import EVERYTHING, Filter
 from activity.history import read_page
@@ -27,7 +28,7 @@ STEP_ROWS: Final = 50
 #: Rows that a page keeps in the document. Those that leave it, at either end, are reached by scrolling.
 WINDOW_ROWS: Final = 300
 #: The events that the filter offers; any other may stand in a link.
-EVENTS: Final = {"": "All entries", "state_transition": "State changes", "error": "Errors"}
+EVENTS: Final = {"": _("All entries"), "state_transition": _("State changes"), "error": _("Errors")}
 
 
 @dataclass(frozen=True, slots=True)

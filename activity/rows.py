@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Final, Literal
 
 from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from activity.store.history import HistoryGap, HistoryPage, Position
 from activity.text import (
@@ -80,13 +82,26 @@ def split_error(error: str) -> tuple[str, str]:
     return (headline[: match.end()], headline[match.end() :]) if match else ("", headline)
 
 
+#: What wire/entries.py, or pydantic in its place, says of a field: to be found by the words that it uses.
+_FAULTS: Final = (
+    gettext_noop("the field is missing"),
+    gettext_noop("Field required"),
+    gettext_noop("Input should be 'idle', 'starting', 'warming', 'active', 'stopping' or 'stopped'"),
+)
+
+
+def _fault(problem: str) -> str:
+    name, colon, words = problem.partition(": ")
+    return f"{name}{colon}{_(words)}" if words in _FAULTS else problem
+
+
 def _headline(entry: StreamEntry) -> tuple[str, str]:
     if entry.kind == "error":
         return split_error(error_text(entry.fields["error"]))
     if entry.kind == "unknown":
         return entry.fields["event"][:HEADLINE_CHARS], ""
     if entry.kind == "malformed":
-        return "", entry.problem[:HEADLINE_CHARS]
+        return "", _fault(entry.problem)[:HEADLINE_CHARS]
     return "", ""
 
 
@@ -136,11 +151,12 @@ def permalink_of(exchange: str, entry_id: EntryId) -> str:
 def gap_row(gap: HistoryGap) -> Row:
     """The row that says what is missing. It stands above the last entry before the gap, and carries its id."""
     words = (
-        f"{gap.exchange}: the entries between {gap.after} and {gap.first} are no longer held"
+        _("%(exchange)s: the entries between %(after)s and %(first)s are no longer held")
         if gap.first
-        else f"{gap.exchange}: its history began anew; what followed {gap.after} is no longer held"
+        else _("%(exchange)s: its history began anew; what followed %(after)s is no longer held")
     )
-    return Row("gap", exchange=gap.exchange, id=str(gap.after), words=words)
+    facts = {"exchange": gap.exchange, "after": gap.after, "first": gap.first}
+    return Row("gap", exchange=gap.exchange, id=str(gap.after), words=words % facts)
 
 
 def _items(page: HistoryPage) -> Iterator[tuple[str, StreamEntry] | HistoryGap]:

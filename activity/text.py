@@ -5,6 +5,9 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from django.utils.formats import get_format
+from django.utils.translation import gettext as _
+
 #: What would hide, reorder or overwrite text on a screen: C0 and C1 controls other than tab and newline, bidi marks,
 #: invisible spaces and joiners, line and paragraph separators, annotation marks, tag characters.
 _UNSEEN: Final = re.compile(
@@ -15,9 +18,6 @@ _UNSEEN: Final = re.compile(
 SHOWN_BYTES: Final = 64 * 1024
 #: Characters of an error in its one-line summary; CSS cuts it further, to the width that there is.
 HEADLINE_CHARS: Final = 300
-
-#: Shown in place of an error without any text.
-EMPTY_ERROR: Final = "(empty error text)"
 #: Milliseconds by which a writer's time may differ from Redis' own before it is said.
 SKEW_MILLISECONDS: Final = 60_000
 #: The calendar's first and last millisecond (years 1 and 9999), as milliseconds since 1970.
@@ -66,8 +66,9 @@ def raw_json(fields: dict[str, str]) -> tuple[str, int]:
 def size(count: int) -> str:
     """Bytes as people say them: 812 bytes, 5.9 KB, 1.2 MB."""
     if count < 1024:
-        return f"{count}{NBSP}bytes"
-    return f"{count / 1024:.1f}{NBSP}KB" if count < 1024 * 1024 else f"{count / 1024 / 1024:.1f}{NBSP}MB"
+        return (_("%(count)s bytes") % {"count": count}).replace(" ", NBSP)
+    shown = f"{count / 1024:.1f}{NBSP}KB" if count < 1024 * 1024 else f"{count / 1024 / 1024:.1f}{NBSP}MB"
+    return shown.replace(".", get_format("DECIMAL_SEPARATOR"))
 
 
 def duration(seconds: float) -> str:
@@ -88,14 +89,14 @@ def duration(seconds: float) -> str:
 def ago(seconds: float) -> str:
     """30 s ago, 1 min 27 s ago, 13 min ago: seconds matter for ten minutes."""
     total = max(0, int(seconds))
-    if 10 * _MINUTE <= total < _HOUR:
-        return NBSP.join((f"{total // _MINUTE}", "min", "ago"))
-    return f"{duration(total)}{NBSP}ago"
+    time = f"{total // _MINUTE} min" if 10 * _MINUTE <= total < _HOUR else duration(total)
+    return (_("%(time)s ago") % {"time": time}).replace(" ", NBSP)
 
 
 def day(moment: datetime) -> str:
-    """21 Nov."""
-    return f"{moment.day}{NBSP}{moment:%b}"
+    """The day of a moment as 21 Nov."""
+    month = _("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec").split()[moment.month - 1]
+    return (_("%(day)s %(month)s") % {"day": moment.day, "month": month}).replace(" ", NBSP)
 
 
 def milliseconds(moment: datetime) -> int:
@@ -119,7 +120,7 @@ def in_calendar(value: int | None) -> int | None:
 
 def error_text(error: str) -> str:
     """The error, or words where it has no text at all: an empty line would look like a fault of the page."""
-    return error if error.strip(" \t\n") else EMPTY_ERROR
+    return error if error.strip(" \t\n") else _("(empty error text)")
 
 
 def epoch_parts(epoch: str) -> tuple[str, str]:
@@ -135,10 +136,12 @@ def skew(said: int, taken: int) -> tuple[str, str]:
     """
     if abs(said - taken) <= SKEW_MILLISECONDS:
         return "", ""
-    apart = duration(abs(said - taken) / 1000)
+    apart = {"apart": duration(abs(said - taken) / 1000)}
     if said > taken:
-        return f"clock {apart} ahead", f"This instance's clock differs by {apart}: it is ahead of Redis' clock."
-    return f"clock {apart} behind", f"This instance's clock differs by {apart}, or the entry waited that long."
+        explained = _("This instance's clock differs by %(apart)s: it is ahead of Redis' clock.") % apart
+        return _("clock %(apart)s ahead") % apart, explained
+    explained = _("This instance's clock differs by %(apart)s, or the entry waited that long.") % apart
+    return _("clock %(apart)s behind") % apart, explained
 
 
 def initials(name: str) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from django.utils.translation import gettext as _
+
 from activity.history import read_downwards, read_gaps
 from activity.store.client import SyncClient
 from activity.store.history import TOP, HistoryGap, last_known_of
@@ -83,8 +85,8 @@ def _owner(entry: StreamEntry) -> str:
     epoch, host = entry.fields.get("epoch", ""), entry.fields.get("hostname", "")
     if not host and not epoch:
         return ""
-    shown = visible(host[:HEADLINE_CHARS])
-    return f"epoch …{visible(epoch[-6:])}, {shown}" if epoch else f"no epoch, {shown}"
+    facts = {"host": visible(host[:HEADLINE_CHARS]), "tail": visible(epoch[-6:])}
+    return (_("epoch …%(tail)s, %(host)s") if epoch else _("no epoch, %(host)s")) % facts
 
 
 def read_timeline(client: SyncClient, name: str, begin: int, end: int) -> Timeline:
@@ -104,7 +106,7 @@ def read_timeline(client: SyncClient, name: str, begin: int, end: int) -> Timeli
     inside.reverse()
     known = None
     if before is not None and timeline.left_out is None:
-        known, _ = last_known_of(_again(before, entries))
+        known = last_known_of(_again(before, entries))[0]
     gaps = read_gaps(client, name, known.id if known else EntryId(begin, 0), EntryId(end, TOP.sequence))
     _states(timeline, known, inside, gaps)
     _owners(timeline, known, inside)
@@ -128,7 +130,7 @@ class _Band:
         self._segments = segments
         self._since = since
         self._now: tuple[What, str] = ("unknown", "")
-        self._label = "before all that is held"
+        self._label = _("before all that is held")
         self._entry_id = ""
 
     def turn(self, at: int, told: tuple[What, str], label: str = "", entry_id: str = "") -> None:
@@ -151,7 +153,7 @@ def _states(
     """What each moment's newest entry tells. In a gap, and before all that is held, nobody knows."""
     began = timeline.left_out or timeline.begin
     if timeline.left_out is not None:
-        timeline.states.append(Segment(timeline.begin, began, "unknown", label="not drawn: more entries than fit"))
+        timeline.states.append(Segment(timeline.begin, began, "unknown", label=_("not drawn: more entries than fit")))
     band = _Band(timeline.states, began)
     missing = {gap.after for gap in gaps}
     for entry in ([known] if known else []) + list(inside):
@@ -160,7 +162,7 @@ def _states(
         if told[0] != "unknown":
             band.turn(at, told, entry_id=str(entry.id))
         if entry.id in missing:
-            band.turn(at, ("unknown", ""), "entries are missing")
+            band.turn(at, ("unknown", ""), _("entries are missing"))
     band.end(timeline.end)
 
 

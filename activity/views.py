@@ -16,12 +16,14 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonRe
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from activity.access import can, visible_exchanges
 from activity.arrangement import COOKIE, COOKIE_AGE, arrangement_of
 from activity.cards import Card, blank_card, card_of, past_card, unknown_card, verdict_of
+from activity.filters import FilterError
 from activity.history import ArchiveAway, read_entry_at, read_instances, read_newest_ids, read_page, read_past
 from activity.listing import NOTHING_ASKED, PAGE_ROWS, Asked, blank_rows, list_context, list_facts, rows_response
 from activity.models import Exchange, User
@@ -89,7 +91,7 @@ def _past(request: HttpRequest) -> int | None:
         return None
     at = moment_of("at", asked)
     if at > milliseconds(datetime.now(UTC)):
-        raise ValueError(f"at={asked[:40]}: this moment is still to come")
+        raise ValueError(_("%(given)s: this moment is still to come") % {"given": f"at={asked[:40]}"})
     return at
 
 
@@ -135,7 +137,8 @@ def _of_past(past: int | None) -> dict[str, Any]:
 
 
 def _damaged_link(request: HttpRequest, error: ValueError) -> HttpResponse:
-    return refusal(request, 400, "This link is damaged", f"{error}. Open the page without it.")
+    why = error.said if isinstance(error, FilterError) else str(error)
+    return refusal(request, 400, _("This link is damaged"), _("%(why)s. Open the page without it.") % {"why": why})
 
 
 @require_safe
@@ -173,8 +176,8 @@ def network(request: HttpRequest) -> HttpResponse:
 
 def _unknown_exchange(request: HttpRequest, name: str) -> HttpResponse:
     known = [exchange.name for exchange in visible_exchanges(request.user)]
-    words = f"“{name}” is none of the exchanges that you may view."
-    return refusal(request, 404, "There is no such exchange", words, known)
+    words = _("“%(name)s” is none of the exchanges that you may view.") % {"name": name}
+    return refusal(request, 404, _("There is no such exchange"), words, known)
 
 
 def _visible_exchange(request: HttpRequest, name: str) -> Exchange | None:
@@ -262,7 +265,7 @@ def find(request: HttpRequest) -> HttpResponse:
                 if read_entry_at(client, name, entry_id) is not None:
                     return redirect(permalink_of(name, entry_id))
             except StoreUnavailable as error:
-                return refusal(request, 503, "Nobody can look now", f"{error}.")
+                return refusal(request, 503, _("Nobody can look now"), f"{error}.")
     query = f"?{urlencode({'text': wanted})}" if wanted else ""
     return redirect(f"{reverse('network')}{query}#activity")
 
@@ -277,14 +280,16 @@ def entry(request: HttpRequest, name: str, entry_id: str) -> HttpResponse:
         wanted = EntryId.parse(entry_id)
         found = read_entry_at(pages_client(config.settings().redis), name, wanted)
     except ValueError as error:
-        return refusal(request, 404, "There is no such entry", f"{error}.")
+        return refusal(request, 404, _("There is no such entry"), f"{error}.")
     except ArchiveAway as error:
-        return refusal(request, 503, "The database cannot be reached", f"{error}. Redis no longer holds the entry.")
+        words = _("%(why)s. Redis no longer holds the entry.") % {"why": error}
+        return refusal(request, 503, _("The database cannot be reached"), words)
     except StoreUnavailable as error:
-        return refusal(request, 503, "Redis cannot be reached", f"{error}. The entry is read from there.")
+        words = _("%(why)s. The entry is read from there.") % {"why": error}
+        return refusal(request, 503, _("Redis cannot be reached"), words)
     if found is None:
-        words = f"Neither the stream of {name} nor the archive holds an entry {wanted}."
-        return refusal(request, 404, "There is no such entry", words)
+        words = _("Neither the stream of %(name)s nor the archive holds an entry %(entry)s.")
+        return refusal(request, 404, _("There is no such entry"), words % {"name": name, "entry": wanted})
     response = JsonResponse(found.to_json(), json_dumps_params={"ensure_ascii": False})
     response["Content-Disposition"] = f'attachment; filename="{name}-{wanted}.json"'
     return response

@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.http import urlencode
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -30,10 +31,11 @@ def moment_of(name: str, value: str) -> int:
     else:
         moment = parse_timestamp(value)
         if moment is None:
-            raise ValueError(f"{name}={value[:40]}: expected a time such as 2026-11-26T03:00:00Z")
+            words = _("%(given)s: expected a time such as 2026-11-26T03:00:00Z")
+            raise ValueError(words % {"given": f"{name}={value[:40]}"})
         at = milliseconds(moment)
     if not FIRST_MILLISECOND <= at <= LAST_MILLISECOND:
-        raise ValueError(f"{name}={value[:40]}: no calendar has this time")
+        raise ValueError(_("%(given)s: no calendar has this time") % {"given": f"{name}={value[:40]}"})
     return at
 
 
@@ -43,11 +45,12 @@ def _window(asked: Any, now: int) -> tuple[int, int, str]:
     if asked.get("begin"):
         begin = moment_of("begin", asked["begin"])
         if not 1000 <= end - begin <= LONGEST_MS:
-            raise ValueError("begin, end: a window from one second to 90 days, the end behind the beginning")
+            raise ValueError(_("begin, end: a window from one second to 90 days, the end behind the beginning"))
         return begin, end, ""
     span = asked.get("span") or DEFAULT_SPAN
     if span not in SPANS:
-        raise ValueError(f"span={span[:40]}: expected {', '.join(SPANS)}")
+        facts = {"given": f"span={span[:40]}", "choices": ", ".join(SPANS)}
+        raise ValueError(_("%(given)s: expected %(choices)s") % facts)
     return end - SPANS[span] * 60_000, end, span
 
 
@@ -88,7 +91,9 @@ def timeline(request: HttpRequest, name: str) -> HttpResponse:
     exchange = visible_exchanges(request.user).filter(name=name).first()
     if exchange is None:
         return HttpResponse(
-            f"{name}: no exchange that you may view", status=404, content_type="text/plain; charset=utf-8"
+            _("%(name)s: no exchange that you may view") % {"name": name},
+            status=404,
+            content_type="text/plain; charset=utf-8",
         )
     try:
         context = timeline_context(request, exchange, datetime.now(UTC))

@@ -28,9 +28,13 @@ register.filter("duration", text.duration)
 
 
 @register.simple_tag
-@lru_cache(maxsize=500)
-def icon(name: str, css: str = "", label: str = "") -> SafeString:
+def icon(name: str, css: str = "", label: object = "") -> SafeString:
     """An icon of the sprite. With a label it says something of its own, without one it is decoration."""
+    return _icon(name, css, str(label))  # what is kept has its words in one language, not a promise of them
+
+
+@lru_cache(maxsize=500)
+def _icon(name: str, css: str, label: str) -> SafeString:
     meaning = format_html('role="img" aria-label="{}"', label) if label else SafeString('aria-hidden="true"')
     css = f"i {css}".strip()
     sprite = static("icons.svg")

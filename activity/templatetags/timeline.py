@@ -85,9 +85,9 @@ def axis_label(at: int) -> str:
 def what(segment: Segment) -> str:
     """A segment in words."""
     if segment.what == "lost":
-        return _("lost, was %s") % (segment.state or _("unknown"))
+        return _("lost, was %(state)s") % {"state": segment.state or _("unknown")}
     if segment.what == "unknown":
-        return _("not known: %s") % segment.label if segment.label else _("not known")
+        return _("not known: %(why)s") % {"why": segment.label} if segment.label else _("not known")
     return segment.state or segment.label
 
 
@@ -100,7 +100,8 @@ def lasted(segment: Segment) -> str:
 @register.simple_tag
 def told(segment: Segment) -> str:
     """A segment's whole title."""
-    return f"{what(segment)}, {lasted(segment)}, {_('from')} {stamp(segment.begin)}"
+    facts = {"what": what(segment), "lasted": lasted(segment), "begin": stamp(segment.begin)}
+    return _("%(what)s, %(lasted)s, from %(begin)s") % facts
 
 
 @register.simple_tag(takes_context=True)

@@ -1,5 +1,7 @@
 // Live cards keep the order and the groups that the page was asked for (activity/arrangement.py does the same).
 
+import { gettext } from "./words.js";
+
 const NEED = ["lost", "unreadable", "foreign", "unknown", "late", "stuck", "resting", "ended", "never", "fresh"];
 
 /** The card's place in the order of need, 0 first. */
@@ -8,7 +10,7 @@ export function needOf(card) {
   return NEED.indexOf(card.cond);
 }
 
-const KEYS = { none: () => "", host: (card) => card.host || "no host", admin: (card) => card.admin || "nobody responsible" };
+const KEYS = { none: () => "", host: (card) => card.host || gettext("no host"), admin: (card) => card.admin || gettext("nobody responsible") };
 const byText = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 
 export class Arrangement {

@@ -5,13 +5,23 @@ import { attempt, now } from "./clock.js";
 import { paint, paintGauge } from "./paint.js";
 import { stateOf, takenAt } from "./rows.js";
 import { HEADLINE_CHARS, epochParts, errorText, head, inCalendar, initials, parseTimestamp, visible } from "./text.js";
+import { fill, gettext, ngettext } from "./words.js";
 
 const CLAUSES = ["lost", "unreadable", "foreign", "late"]; // worst first; behind these, who runs and does not serve
 const ALIVE = ["fresh", "late", "unreadable", "foreign"]; // the key is there
 const RESTING = ["stopped", "idle"]; // states in which an instance lets go of its key in good order
 const LONGEST_INTERVAL = 3600; // seconds; an interval that nobody can mean counts as not told (activity/wire/status.py)
 const STUCK_AFTER = { starting: 300, warming: 600, stopping: 120 }; // seconds in a state that is one to pass through
-const BRIEF = { lost: "lost", unreadable: "unreadable", foreign: "foreign", late: "late" };
+// What the title of the page says of one that needs a look, and of several.
+const BRIEF = {
+  lost: [gettext("%(name)s lost"), gettext("%(count)s lost")],
+  unreadable: [gettext("%(name)s unreadable"), gettext("%(count)s unreadable")],
+  foreign: [gettext("%(name)s foreign"), gettext("%(count)s foreign")],
+  late: [gettext("%(name)s late"), gettext("%(count)s late")],
+  stuck: [gettext("%(name)s stuck"), gettext("%(count)s stuck")],
+};
+const UNCONNECTED = gettext("This page is not connected, and the key that it knew of has run out since.");
+const RUN_OUT = gettext("The key has run out, and the server has not said what became of it.");
 const GRACE_MS = 5000; // the server looks twice a second: a key that is not said to be gone by then is not known
 const short = (text) => (text === null || text === undefined ? "" : visible(head(String(text), HEADLINE_CHARS, "…")));
 const number = (value) => (value === null || value === undefined ? "" : String(value));
@@ -99,15 +109,24 @@ function offlineFacts(before, owner, known) {
   };
 }
 
+/** What activity/wire/status.py says of what it cannot read. Its other words are pydantic's, and name a field. */
+function unreadable(problem) {
+  const type = /^a JSON (\w+) instead of an object$/.exec(problem)?.[1];
+  if (type) return fill(gettext("a JSON %(type)s instead of an object"), { type });
+  const why = /^not JSON: ([^]*)$/.exec(problem)?.[1];
+  return why === undefined ? problem : fill(gettext("not JSON: %(why)s"), { why });
+}
+
+const HOLDS = gettext("This key holds the status of %(name)s (%(number)s).");
 const isForeign = (card, status) => Number(status.exchangeId) !== card.exchange_id || String(status.exchangeName).toLowerCase() !== card.name;
 
 /** The facts of one exchange after a status frame. */
 export function factsOf(before, frame) {
   const own = { name: before.name, url: before.url, exchange_id: before.exchange_id, status_key: before.status_key, display_name: before.display_name };
   const card = { ...BLANK, ...own, defaultInterval: before.defaultInterval, interval: before.defaultInterval, lifetime: 3 * before.defaultInterval };
-  if (frame.online && frame.problem) return { ...card, cond: "unreadable", problem: short(frame.problem) };
+  if (frame.online && frame.problem) return { ...card, cond: "unreadable", problem: short(unreadable(frame.problem)) };
   if (frame.online && isForeign(card, frame.status)) {
-    return { ...card, cond: "foreign", problem: `This key holds the status of ${short(frame.status.exchangeName)} (${frame.status.exchangeId}).` };
+    return { ...card, cond: "foreign", problem: fill(HOLDS, { name: short(frame.status.exchangeName), number: frame.status.exchangeId }) };
   }
   if (frame.online) return { ...card, ...onlineFacts(card, frame.status, frame.ttlMs) };
   return { ...card, ...offlineFacts(before, frame.ownerState ?? "", frame.lastKnown) };
@@ -149,7 +168,7 @@ export class Cards {
       this.facts.set(frame.exchange, factsOf(before, frame));
     } catch (error) {
       console.error(error);
-      const problem = visible(`This page cannot show it: ${error.message}`);
+      const problem = visible(fill(gettext("This page cannot show it: %(why)s"), { why: error.message }));
       this.facts.set(frame.exchange, { ...before, ...BLANK, cond: frame.online ? "unreadable" : "unknown", problem });
     }
     this.tick();
@@ -193,7 +212,7 @@ export class Cards {
   store(available, problem) {
     if (available || (this.looked && !this.away)) this.lookedAt = now();
     this.looked = available;
-    this.away = available ? "" : problem || "Redis cannot be read.";
+    this.away = available ? "" : problem || gettext("Redis cannot be read.");
     this.tick();
   }
 
@@ -203,8 +222,8 @@ export class Cards {
     if (card.cond !== "fresh" && card.cond !== "late") return card;
     if (card.beat_at === null) return { ...card, cond: "late", stuck: stuck(card, moment) };
     const age = moment - card.beat_at;
-    if (!this.connected && age > card.lifetime * 1000) return this.unknown(card, "This page is not connected, and the key that it knew of has run out since.");
-    if (age > card.lifetime * 1000 + GRACE_MS) return this.unknown(card, "The key has run out, and the server has not said what became of it.");
+    if (!this.connected && age > card.lifetime * 1000) return this.unknown(card, UNCONNECTED);
+    if (age > card.lifetime * 1000 + GRACE_MS) return this.unknown(card, RUN_OUT);
     return { ...card, cond: Math.floor(age / 1000) > card.interval ? "late" : "fresh", stuck: stuck(card, moment) };
   }
 
@@ -269,48 +288,64 @@ export class Cards {
     if (this.added.size) {
       const node = document.createElement("a");
       node.href = location.pathname;
-      node.textContent = `${listing([...this.added].sort())} added: reload`;
+      node.textContent = fill(gettext("%(names)s added: reload"), { names: listing([...this.added].sort()) });
       nodes.push(node);
     }
     this.verdict.replaceChildren(...nodes);
-    const said = [...clauses.map((card) => `${card.name} ${card.cond === "fresh" ? card.state : SAID[card.cond] ?? card.cond}`), ...rest].join(", ");
+    const said = [...clauses.map((card) => `${card.name} ${card.cond === "fresh" ? card.state : SAID[card.cond]}`), ...rest].join(", ");
     if (!first && this.said.textContent !== said) this.said.textContent = said; // without durations: those tick
   }
 }
 
+const LONGER = gettext("longer than %(minutes)s min");
+
 /** That it is in a state to pass through for too long, in words. */
 function stuck(card, moment) {
   const limit = STUCK_AFTER[card.state];
-  return limit && card.state_since !== null && moment - card.state_since >= limit * 1000 ? `longer than ${limit / 60} min` : "";
+  return limit && card.state_since !== null && moment - card.state_since >= limit * 1000 ? fill(LONGER, { minutes: limit / 60 }) : "";
 }
 
 /** The worst of all cards: the level of the icon, and two words for the title. */
 function worstOf(cards, connected) {
   const worst = [...CLAUSES.flatMap((cond) => cards.filter((card) => card.cond === cond)), ...cards.filter((card) => card.cond === "fresh" && card.stuck)];
-  const said = worst.map((card) => BRIEF[card.cond] ?? "stuck");
-  const alike = said.filter((words) => words === said[0]).length;
-  const brief = worst.length ? (alike === 1 ? `${worst[0].name} ${said[0]}` : `${alike} ${said[0]}`) : "";
-  if (said[0] === "lost") return ["lost", brief];
-  if (brief) return ["late", brief];
-  return !connected || cards.some((card) => card.cond === "unknown") ? ["unknown", "unknown"] : ["well", ""];
+  if (!worst.length) return !connected || cards.some((card) => card.cond === "unknown") ? ["unknown", gettext("unknown")] : ["well", ""];
+  const kinds = worst.map((card) => (card.cond in BRIEF ? card.cond : "stuck"));
+  const count = kinds.filter((kind) => kind === kinds[0]).length;
+  const [one, many] = BRIEF[kinds[0]];
+  const brief = count === 1 ? fill(one, { name: worst[0].name }) : fill(many, { count });
+  return [kinds[0] === "lost" ? "lost" : "late", brief];
 }
 
-const SAID = { foreign: "holds the status of another exchange", unreadable: "status unreadable" };
-const listing = (names) => (names.length === 1 ? names[0] : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`);
+// What is said aloud of those that the verdict names.
+const SAID = {
+  lost: gettext("lost"),
+  unreadable: gettext("status unreadable"),
+  foreign: gettext("holds the status of another exchange"),
+  late: gettext("late"),
+  ended: gettext("ended"),
+};
+const listing = (names) => (names.length === 1 ? names[0] : fill(gettext("%(names)s and %(last)s"), { names: names.slice(0, -1).join(", "), last: names.at(-1) }));
+
+function servedOf(served, total, certain) {
+  const facts = { served, total };
+  if (served === total && total > 1) return fill(gettext("All %(total)s exchanges served"), facts);
+  const words = certain
+    ? ngettext("%(served)s of %(total)s exchange served", "%(served)s of %(total)s exchanges served", total)
+    : ngettext("%(served)s of %(total)s exchange known to be served", "%(served)s of %(total)s exchanges known to be served", total);
+  return fill(words, facts);
+}
 
 function restOf(cards, connected) {
   const named = (cond) => cards.filter((card) => card.cond === cond).map((card) => card.name);
   const rest = [];
   const unknown = named("unknown");
   const waiting = named("never");
-  if (unknown.length) rest.push(`${listing(unknown)} unknown`);
-  if (waiting.length) rest.push(`${listing(waiting)} without an instance so far`);
+  if (unknown.length) rest.push(fill(gettext("%(names)s unknown"), { names: listing(unknown) }));
+  if (waiting.length) rest.push(fill(gettext("%(names)s without an instance so far"), { names: listing(waiting) }));
   if (unknown.length < cards.length) {
     const served = cards.filter((card) => ["fresh", "late"].includes(card.cond) && card.state === "active").length;
-    const noun = cards.length === 1 ? "exchange" : "exchanges";
-    const verb = unknown.length ? "known to be served" : "served";
-    const words = served === cards.length && served > 1 ? `All ${served} ${noun} served` : `${served} of ${cards.length} ${noun} ${verb}`;
-    rest.push(connected ? words : `${words} when last heard`);
+    const words = servedOf(served, cards.length, !unknown.length);
+    rest.push(connected ? words : fill(gettext("%(words)s when last heard"), { words }));
   }
   return rest;
 }

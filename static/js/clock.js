@@ -3,10 +3,8 @@
 // Ages never come from this machine's wall clock: the page says when the server made it, and performance.now() counts on
 // from there. performance.now() stands still while a machine sleeps; the wall clock's jump then tells for how long.
 
-import { ago, duration, inCalendar } from "./text.js";
+import { ago, day, duration, inCalendar } from "./text.js";
 
-const NBSP = "\u00a0";
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const SLEPT_MS = 5000; // a jump of the wall clock against performance.now() beyond this counts as sleep
 const two = (number) => String(number).padStart(2, "0");
 
@@ -51,7 +49,7 @@ const parts = (at) => {
     ? { year: d.getUTCFullYear(), month: d.getUTCMonth(), date: d.getUTCDate(), h: d.getUTCHours(), m: d.getUTCMinutes(), s: d.getUTCSeconds() }
     : { year: d.getFullYear(), month: d.getMonth(), date: d.getDate(), h: d.getHours(), m: d.getMinutes(), s: d.getSeconds() };
 };
-const dayOf = (p) => `${p.date}${NBSP}${MONTHS[p.month]}`;
+const dayOf = (p) => day(p.date, p.month);
 const sameDay = (a, b) => a.date === b.date && a.month === b.month && a.year === b.year;
 
 /** Write a moment into a <time>, in the zone that the page shows. What no calendar has is no moment. */

@@ -8,6 +8,7 @@ import { isNewer, keyOf, nameOf, newestFirst } from "./order.js";
 import { Reach } from "./reach.js";
 import { RowList } from "./rowlist.js";
 import { brokenRow, entryRow, fillOpened, gapRow } from "./rows.js";
+import { fill, gettext, grouped, ngettext } from "./words.js";
 
 const SLICE_MS = 8; // of a frame of 16 ms: the rest is for layout and for whoever types or scrolls
 const SLICE_ROWS = 30; // and no more rows in one frame, since layout and paint cost as much again: one screen
@@ -123,7 +124,7 @@ export class Feed {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "btn quiet";
-      button.textContent = "Newer entries";
+      button.textContent = gettext("Newer entries");
       item.append(button);
       this.list.prepend(item);
     }
@@ -197,7 +198,7 @@ export class Feed {
     const { end, bottom } = this.rows;
     if (!bottom) return;
     if ("empty" in end.dataset) {
-      end.textContent = "The history begins here.";
+      end.textContent = gettext("The history begins here.");
       delete end.dataset.empty;
     }
     if (!this.left) return;
@@ -205,7 +206,7 @@ export class Feed {
     const link = document.createElement("a");
     link.dataset.older = "";
     link.href = `${this.reach.link({ before: `${bottom.dataset.id}@${bottom.dataset.exchange}` })}#activity`;
-    link.textContent = "Older entries";
+    link.textContent = gettext("Older entries");
     end.replaceChildren(link);
   }
 
@@ -214,12 +215,12 @@ export class Feed {
     const hidden = !count || following;
     if (this.news.hidden !== hidden) this.rows.keepPlace(() => { this.news.hidden = hidden; });
     if (hidden) return;
-    const words = count === 1 ? "1 new entry" : `${count.toLocaleString("en")} new entries`;
-    this.news.lastElementChild.textContent = words;
+    const facts = { count: grouped(count) };
+    this.news.lastElementChild.textContent = fill(ngettext("%(count)s new entry", "%(count)s new entries", count), facts);
     const now = performance.now();
     if (now - this.saidAt < SAY_MS) return;
     this.saidAt = now;
-    this.said.textContent = `${words} above`;
+    this.said.textContent = fill(ngettext("%(count)s new entry above", "%(count)s new entries above", count), facts);
   }
 
   onScroll() {
@@ -251,7 +252,7 @@ export class Feed {
     } catch (error) {
       this.troubled = true; // somebody has to ask again, else a server in trouble would be asked without end
       if (this.joining) this.joined();
-      place(`${error.message.slice(0, 200)}. Try again`);
+      place(fill(gettext("%(why)s. Try again"), { why: error.message.slice(0, 200) }));
     } finally {
       if (!this.reach.busy) this.list.removeAttribute("aria-busy");
     }
@@ -272,7 +273,7 @@ export class Feed {
         this.cursor = null;
       });
       this.rows.relate();
-    }, (words) => { link.textContent = `Older entries could not be loaded: ${words}`; });
+    }, (why) => { link.textContent = fill(gettext("Older entries could not be loaded: %(why)s"), { why }); });
   }
 
   loadNewer() {
@@ -288,7 +289,7 @@ export class Feed {
         this.joined(complete);
       });
       this.rows.relate();
-    }, (words) => { this.rows.start.firstElementChild.textContent = `Newer entries could not be loaded: ${words}`; });
+    }, (why) => { this.rows.start.firstElementChild.textContent = fill(gettext("Newer entries could not be loaded: %(why)s"), { why }); });
   }
 
   /** Entries that come from now on may be missing in the answer that is on its way: they wait for it. */
@@ -329,10 +330,10 @@ export class Feed {
       this.waiting = this.waiting.filter((item) => !item.fields || !this.rows.holds(item.exchange, item.fields.id));
       this.attach();
       this.schedule(true);
-    }, (words) => {
+    }, (why) => {
       const link = document.createElement("a");
       link.href = this.reach.link({});
-      link.textContent = `The newest entries could not be loaded: ${words}`;
+      link.textContent = fill(gettext("The newest entries could not be loaded: %(why)s"), { why });
       this.rows.end.replaceChildren(link);
     });
   }

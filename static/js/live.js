@@ -2,11 +2,14 @@
 
 import { now, writeTick, writeTime } from "./clock.js";
 import { duration } from "./text.js";
+import { fill, gettext } from "./words.js";
 
 const root = document.querySelector(".live");
 const word = root?.querySelector("[data-live-word]");
 const rest = root?.querySelector("[data-live-rest]");
 const said = document.querySelector("[data-live-said]");
+
+const LAST_EVENT = ` · ${gettext("last event")} `;
 
 let lastEvent = now();
 let drawnEvent = lastEvent;
@@ -45,16 +48,17 @@ function draw() {
     if (said.textContent !== words) said.textContent = words;
   };
   if (state.at === "open" && !storeAvailable) {
-    show("wait", "Redis cannot be reached", " · last event ", timeNode(lastEvent));
+    show("wait", gettext("Redis cannot be reached"), LAST_EVENT, timeNode(lastEvent));
   } else if (state.at === "open") {
-    show("on", "Live", " · last event ", timeNode(lastEvent), ", ", ageNode(lastEvent));
+    show("on", gettext("Live"), LAST_EVENT, timeNode(lastEvent), ", ", ageNode(lastEvent));
   } else if (state.at === "polling") {
-    show("wait", "Not live", `, something on the way blocks the live connection: this page asks every ${state.every} s · last answer `, timeNode(lastEvent));
+    const words = gettext("something on the way blocks the live connection: this page asks every %(seconds)s s · last answer");
+    show("wait", gettext("Not live"), `, ${fill(words, { seconds: state.every })} `, timeNode(lastEvent));
   } else if (state.at === "connecting") {
-    show("wait", "Connecting", " · last event ", timeNode(lastEvent));
+    show("wait", gettext("Connecting"), LAST_EVENT, timeNode(lastEvent));
   } else if (state.at === "waiting") {
     const left = Math.max(1, Math.ceil((state.until - performance.now()) / 1000));
-    show("wait", "Reconnecting", ` in ${duration(left)} · last event `, timeNode(lastEvent));
+    show("wait", gettext("Reconnecting"), ` ${fill(gettext("in %(time)s"), { time: duration(left) })}${LAST_EVENT}`, timeNode(lastEvent));
   } else {
     const { final } = state;
     show("off", final.word, final.rest ? `, ${final.rest} · ` : " · ", actionNode(final));

@@ -1,6 +1,7 @@
 // What is new since somebody last looked: a line in the feed, above the first entry that was there then.
 
 import { keyOf, isNewer } from "./order.js";
+import { gettext } from "./words.js";
 
 /** Mark in `rows` (a RowList) what came since this page was last left. `newest()` says whether its top is the newest. */
 export function watchLooked(rows, newest) {
@@ -16,7 +17,7 @@ export function watchLooked(rows, newest) {
     if (row === marked && row) return;
     marked?.removeAttribute("data-looked");
     marked = row === top ? null : row; // nothing is above it: nothing is new
-    marked?.setAttribute("data-looked", "");
+    marked?.setAttribute("data-looked", gettext("New since you last looked")); // shown by the style sheet
   }
 
   function leave() {

@@ -1,10 +1,12 @@
 // What this user wants to be told aloud (their settings), told by this browser while a page is open.
 
+import { fill, gettext } from "./words.js";
+
 const TONE_MS = 2000; // between two tones, however much happens
 const WORDS = {
-  lost: (card) => `${card.name} is lost`,
-  late: (card) => `${card.name} is late`,
-  stuck: (card) => `${card.name} stays ${card.state}`,
+  lost: (card) => fill(gettext("%(name)s is lost"), card),
+  late: (card) => fill(gettext("%(name)s is late"), card),
+  stuck: (card) => fill(gettext("%(name)s stays %(state)s"), card),
 };
 
 export class Notices {
@@ -18,7 +20,7 @@ export class Notices {
     this.toneAt = -TONE_MS;
     this.audio = null;
     this.allow.addEventListener("click", () => this.ask());
-    root.querySelector("[data-try]")?.addEventListener("click", () => this.tell("try", "Perseus tells you like this"));
+    root.querySelector("[data-try]")?.addEventListener("click", () => this.tell("try", gettext("Perseus tells you like this")));
     this.show();
   }
 
@@ -38,9 +40,9 @@ export class Notices {
     const lacks = [];
     const offered = "Notification" in window;
     this.allow.hidden = !desktop || !offered || Notification.permission !== "default";
-    if (desktop && !offered) lacks.push("This browser has no notifications here: they need HTTPS.");
-    else if (desktop && Notification.permission === "default") lacks.push("This browser has to be allowed to notify you.");
-    else if (desktop && Notification.permission === "denied") lacks.push("This browser does not let Perseus notify you: allow it in its settings of this site.");
+    if (desktop && !offered) lacks.push(gettext("This browser has no notifications here: they need HTTPS."));
+    else if (desktop && Notification.permission === "default") lacks.push(gettext("This browser has to be allowed to notify you."));
+    else if (desktop && Notification.permission === "denied") lacks.push(gettext("This browser does not let Perseus notify you: allow it in its settings of this site."));
     if (more) lacks.push(more);
     this.said.textContent = lacks.join(" ");
     this.root.dataset.on = String(conditions.length > 0 && (desktop || sound) && !lacks.length);
@@ -58,7 +60,7 @@ export class Notices {
         this.tell(`${now.condition} ${card.name}`, WORDS[now.condition](card));
       }
       if (now.epoch && before.epoch && now.epoch !== before.epoch && now.host !== before.host && this.hears(card.name, "takeover")) {
-        this.tell(`takeover ${card.name}`, `${card.name} was taken over by ${card.host}`);
+        this.tell(`takeover ${card.name}`, fill(gettext("%(name)s was taken over by %(host)s"), card));
       }
     }
   }
@@ -91,7 +93,7 @@ export class Notices {
     this.audio ??= new AudioContext();
     if (this.audio.state === "suspended") {
       // Until somebody presses something a page may make no sound. Afterwards it may.
-      this.show("This browser lets Perseus make a tone once you have clicked anywhere in the page.");
+      this.show(gettext("This browser lets Perseus make a tone once you have clicked anywhere in the page."));
       addEventListener("pointerdown", () => this.audio.resume().then(() => this.show()), { once: true });
     }
     const [from, volume, oscillator] = [this.audio.currentTime, this.audio.createGain(), this.audio.createOscillator()];

@@ -1,9 +1,11 @@
 // Writes facts into the markup that the server rendered. The attributes are those of activity/templatetags/perseus.py.
 
 import { writeTick, writeTime } from "./clock.js";
+import { fill, gettext } from "./words.js";
 
 const MARKED =
   "[data-slot],[data-titled],[data-with],[data-without],[data-when],[data-ts],[data-tick],[data-glyph],[data-gauge],[data-href]";
+const GAUGE = gettext("Time since the last heartbeat, of the %(lifetime)s s that the key lives");
 const isKnown = (value) => value !== "" && value !== null && value !== undefined;
 
 function paintOne(element, facts) {
@@ -34,7 +36,7 @@ export function paintGauge(element, facts, age = 0) {
   const svg = element.firstElementChild;
   svg.setAttribute("viewBox", `0 0 ${facts.lifetime} 1`);
   svg.firstElementChild.setAttribute("width", String(Math.max(0, Math.min(facts.lifetime, age))));
-  element.setAttribute("aria-label", `Time since the last heartbeat, of the ${facts.lifetime} s that the key lives`);
+  element.setAttribute("aria-label", fill(GAUGE, facts));
 }
 
 /** Bring `root` and everything inside it up to the facts. */

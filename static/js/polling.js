@@ -1,11 +1,11 @@
 // Where a proxy lets no socket through, the page asks again and again, and says so instead of looking live.
 
 import { eventHappened, showState } from "./live.js";
+import { SIGNED_OUT } from "./socket.js";
 
 const EVERY_MS = 10000; // well within the 45 s for which a heartbeat counts
 const TIMEOUT_MS = 8000;
 const AFTER_FAILURES = 3; // a server that restarts is back before
-const SIGNED_OUT = { code: 4401, word: "Signed out", rest: "", action: "Sign in" };
 
 export class Polling {
   constructor(cards, feed) {

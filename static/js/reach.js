@@ -1,5 +1,7 @@
 // Rows from the server: what is older or newer than those in the document, and the newest ones.
 
+import { fill, gettext } from "./words.js";
+
 const PATIENCE_MS = 15000;
 
 /** The server's rows, as elements of this document: from another one they would have to be adopted, one by one. */
@@ -35,12 +37,12 @@ export class Reach {
     this.cancel();
     const asked = new AbortController();
     this.asked = asked;
-    const timer = setTimeout(() => asked.abort(new Error("the server does not answer")), PATIENCE_MS);
+    const timer = setTimeout(() => asked.abort(new Error(gettext("the server does not answer"))), PATIENCE_MS);
     try {
       const response = await fetch(this.link({ ...parameters, rows: "1" }), { signal: asked.signal });
-      if (response.redirected) throw new Error("you are signed out");
+      if (response.redirected) throw new Error(gettext("you are signed out"));
       const text = await response.text();
-      if (!response.ok) throw new Error(response.status === 503 ? text : `the server answered ${response.status}`);
+      if (!response.ok) throw new Error(response.status === 503 ? text : fill(gettext("the server answered %(status)s"), { status: response.status }));
       if (this.asked !== asked) return null;
       const rows = [...parse(text).children];
       const end = rows.pop();

@@ -2,9 +2,13 @@
 
 import { paint } from "./paint.js";
 import { HEADLINE_CHARS, cut, duration, epochParts, errorText, head, inCalendar, parseTimestamp, rawJson, size, skew, visible } from "./text.js";
+import { fill, gettext } from "./words.js";
 
 const STATES = ["idle", "starting", "warming", "active", "stopping", "stopped"];
-const NO_STATE = "Input should be 'idle', 'starting', 'warming', 'active', 'stopping' or 'stopped'";
+// What the server, or pydantic in its place, says of a field, in the language of the page.
+const MISSING = gettext("the field is missing");
+const REQUIRED = gettext("Field required");
+const NO_STATE = gettext("Input should be 'idle', 'starting', 'warming', 'active', 'stopping' or 'stopped'");
 const NEEDED = { state_transition: ["timestamp", "fromState", "toState"], error: ["timestamp", "error"] };
 const CLASS = /^[A-Za-z_][A-Za-z0-9_.]{1,60}:(?=\s)/;
 
@@ -12,10 +16,10 @@ const templates = new Map();
 
 /** Kind and problem of an entry's fields. */
 export function classify(fields) {
-  if (fields.event === undefined) return ["malformed", "event: the field is missing"];
+  if (fields.event === undefined) return ["malformed", `event: ${MISSING}`];
   if (!Object.hasOwn(NEEDED, fields.event)) return ["unknown", ""];
   for (const name of NEEDED[fields.event]) {
-    if (fields[name] === undefined) return ["malformed", `${name}: Field required`];
+    if (fields[name] === undefined) return ["malformed", `${name}: ${REQUIRED}`];
     if (name.endsWith("State") && !STATES.includes(fields[name])) return ["malformed", `${name}: ${NO_STATE}`];
   }
   return [fields.event, ""];
@@ -149,7 +153,8 @@ export function relate(list) {
 /** A row for an entry that this page fails to show: its id, at the place where it belongs. */
 export function brokenRow(exchange, fields, error) {
   const row = template("gap").row.cloneNode(true);
-  paint(row, { words: visible(`${exchange}: this page cannot show the entry ${fields.id}: ${error.message}`) });
+  const words = gettext("%(exchange)s: this page cannot show the entry %(id)s: %(why)s");
+  paint(row, { words: visible(fill(words, { exchange, id: fields.id, why: error.message })) });
   row.dataset.exchange = exchange;
   row.dataset.id = fields.id;
   return row;
@@ -159,9 +164,9 @@ export function brokenRow(exchange, fields, error) {
 export function gapRow(exchange, after, first) {
   const row = template("gap").row.cloneNode(true);
   const words = first
-    ? `${exchange}: the entries between ${after} and ${first} are no longer held`
-    : `${exchange}: its history began anew; what followed ${after} is no longer held`;
-  paint(row, { words });
+    ? gettext("%(exchange)s: the entries between %(after)s and %(first)s are no longer held")
+    : gettext("%(exchange)s: its history began anew; what followed %(after)s is no longer held");
+  paint(row, { words: fill(words, { exchange, after, first }) });
   row.dataset.exchange = exchange;
   row.dataset.id = after; // it stands above the last entry that was seen
   return row;

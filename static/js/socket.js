@@ -1,6 +1,7 @@
 // The socket: subscribes from the page's cursors, resumes after every loss, and always says how it stands.
 
 import { parseInOrder } from "./text.js";
+import { gettext } from "./words.js";
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30000;
@@ -8,12 +9,14 @@ const QUIET_MS = 45000; // the server says something every 15 s at least: withou
 const OPENING_MS = 10000; // a connection that is neither refused nor opened by then is tried anew
 
 // Codes after which trying again would change nothing: what happened, and the way out.
+export const SIGNED_OUT = { code: 4401, word: gettext("Signed out"), rest: "", action: gettext("Sign in") };
+const notLive = (rest) => ({ word: gettext("Not live"), rest, action: gettext("Reload") });
 const FINAL = {
-  4400: { word: "Not live", rest: "this page and the server disagree", action: "Reload" },
-  4401: { word: "Signed out", rest: "", action: "Sign in" },
-  4403: { word: "Not live", rest: "your right to view this was withdrawn", action: "Reload" },
-  4404: { word: "Not live", rest: "this exchange is gone", action: "Reload" },
-  4413: { word: "Not live", rest: "too many of your pages are open: close some", action: "Reload" },
+  4400: notLive(gettext("this page and the server disagree")),
+  4401: SIGNED_OUT,
+  4403: notLive(gettext("your right to view this was withdrawn")),
+  4404: notLive(gettext("this exchange is gone")),
+  4413: notLive(gettext("too many of your pages are open: close some")),
 };
 const STATUS_CHARS = 131072; // statuses are acknowledged by the 128 K: the server waits at 512 KB
 const ENTRIES_CHARS = 65536; // and entries by the 64 K: the server waits at 256 KB, and a character has up to three bytes

@@ -1,6 +1,7 @@
 // The page of an exchange without an instance: whether it is listening.
 
 import { now, writeTime } from "./clock.js";
+import { gettext } from "./words.js";
 
 /** Mark the first step done while the page is connected. */
 export function showConnected(state) {
@@ -8,8 +9,8 @@ export function showConnected(state) {
   if (!step) return;
   const connected = state.at === "open";
   step.classList.toggle("next", !connected);
-  step.querySelector("[data-connected-word]").textContent = connected ? "This page is connected" : "This page is not connected";
-  step.querySelector("[data-connected-rest]").textContent = connected ? "it updates without a reload" : "it tries again by itself";
+  step.querySelector("[data-connected-word]").textContent = connected ? gettext("This page is connected") : gettext("This page is not connected");
+  step.querySelector("[data-connected-rest]").textContent = connected ? gettext("it updates without a reload") : gettext("it tries again by itself");
   const time = step.querySelector("time");
   if (connected) writeTime(time, now());
   else writeTime(time, null);

@@ -1,11 +1,14 @@
 // How texts and durations of any origin are shown. The same rules as activity/text.py; a browser test compares both.
 
+import { decimalMark, fill, gettext } from "./words.js";
+
 // What would hide, reorder or overwrite text on a screen (see activity/text.py for the groups).
 const UNSEEN =
   /[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/gu;
 const SHOWN_BYTES = 64 * 1024; // of one value; what is beyond is said and linked
 export const HEADLINE_CHARS = 300;
 const NBSP = "\u00a0";
+const unbroken = (text) => text.replaceAll(" ", NBSP);
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -42,9 +45,13 @@ export function rawJson(fields) {
   return [visible(`{\n${lines.join(",\n")}\n}`), hidden];
 }
 
+const BYTES = unbroken(gettext("%(count)s bytes"));
+
+/** Bytes as people say them: 812 bytes, 5.9 KB, 1.2 MB. */
 export function size(count) {
-  if (count < 1024) return `${count}${NBSP}bytes`;
-  return count < 1024 * 1024 ? `${(count / 1024).toFixed(1)}${NBSP}KB` : `${(count / 1024 / 1024).toFixed(1)}${NBSP}MB`;
+  if (count < 1024) return fill(BYTES, { count });
+  const shown = count < 1024 * 1024 ? `${(count / 1024).toFixed(1)}${NBSP}KB` : `${(count / 1024 / 1024).toFixed(1)}${NBSP}MB`;
+  return shown.replace(".", decimalMark);
 }
 
 const two = (number) => String(number).padStart(2, "0");
@@ -60,12 +67,21 @@ export function duration(seconds) {
   return parts.join(NBSP);
 }
 
+// Taken apart once: hundreds of ages tick every second.
+const [BEFORE_AGE, BEHIND_AGE] = unbroken(gettext("%(time)s ago")).split("%(time)s");
+
 /** 30 s ago, 1 min 27 s ago, 13 min ago: seconds matter for ten minutes. */
 export function ago(seconds) {
   const total = Math.max(0, Math.trunc(seconds));
-  if (total >= 600 && total < 3600) return [Math.trunc(total / 60), "min", "ago"].join(NBSP);
-  return `${duration(total)}${NBSP}ago`;
+  const time = total >= 600 && total < 3600 ? `${Math.trunc(total / 60)}${NBSP}min` : duration(total);
+  return BEFORE_AGE + time + BEHIND_AGE;
 }
+
+const MONTHS = gettext("Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec").split(" ");
+const DAY = unbroken(gettext("%(day)s %(month)s"));
+
+/** A day as 21 Nov; `month` counts from 0. */
+export const day = (date, month) => fill(DAY, { day: date, month: MONTHS[month] });
 
 /** Letters only; empty for a name without any. */
 export function initials(name) {
@@ -73,21 +89,23 @@ export function initials(name) {
   return letters.slice(0, 2).join("").toUpperCase();
 }
 
-export const EMPTY_ERROR = "(empty error text)";
+const EMPTY_ERROR = gettext("(empty error text)");
 export const errorText = (error) => (/^[ \t\n]*$/.test(error) ? EMPTY_ERROR : error);
 
 /** An epoch as what may be left out where it is narrow, and the last six digits. */
 export const epochParts = (epoch) => /^([0-9]+)([0-9]{6})$/.exec(epoch)?.slice(1) ?? ["", epoch];
 
 const SKEW_MS = 60_000;
+const AHEAD = gettext("clock %(apart)s ahead");
+const AHEAD_BECAUSE = gettext("This instance's clock differs by %(apart)s: it is ahead of Redis' clock.");
+const BEHIND = gettext("clock %(apart)s behind");
+const BEHIND_BECAUSE = gettext("This instance's clock differs by %(apart)s, or the entry waited that long.");
 
 /** How far a writer's time is from the one at which Redis took its entry: the mark, and its explanation. */
 export function skew(said, taken) {
   if (said === null || taken === null || Math.abs(said - taken) <= SKEW_MS) return ["", ""];
-  const apart = duration(Math.abs(said - taken) / 1000);
-  return said > taken
-    ? [`clock ${apart} ahead`, `This instance's clock differs by ${apart}: it is ahead of Redis' clock.`]
-    : [`clock ${apart} behind`, `This instance's clock differs by ${apart}, or the entry waited that long.`];
+  const facts = { apart: duration(Math.abs(said - taken) / 1000) };
+  return (said > taken ? [AHEAD, AHEAD_BECAUSE] : [BEHIND, BEHIND_BECAUSE]).map((words) => fill(words, facts));
 }
 
 // An object of JavaScript has the names that look like numbers first, whatever their order in the text. A marked name

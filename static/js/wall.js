@@ -6,6 +6,7 @@ import { paint } from "./paint.js";
 import { classify, takenAt } from "./rows.js";
 import { Link } from "./socket.js";
 import { HEADLINE_CHARS, ago, errorText, head, visible } from "./text.js";
+import { fill, gettext } from "./words.js";
 
 const page = JSON.parse(document.getElementById("page").textContent);
 startClock(page.now, { zone: "utc" }); // one time for everybody who looks at it
@@ -38,11 +39,9 @@ function addError(exchange, fields) {
 
 function showLive() {
   const open = link.state.at === "open";
-  const [word, rest] = open && stored
-    ? ["live", `, last event ${ago((now() - lastEvent) / 1000)}`]
-    : [open ? "Redis is away" : "not live", `, last event ${ago((now() - lastEvent) / 1000)}`];
+  const word = !open ? gettext("not live") : stored ? gettext("live") : gettext("Redis is away");
   live.dataset.live = open && stored ? "on" : "wait";
-  liveWord.textContent = `UTC, ${word}${rest}`;
+  liveWord.textContent = fill(gettext("UTC, %(word)s, last event %(age)s"), { word, age: ago((now() - lastEvent) / 1000) });
   if (liveSaid.textContent !== word) liveSaid.textContent = word; // without the seconds: those tick
 }
 
