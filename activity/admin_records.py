@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from activity.access import can
 from activity.admin_scope import administered, viewable
@@ -23,6 +24,7 @@ from activity.models import ArchivedEntry, ArchiveGap, AuditEvent, Claim, Comman
 from activity.models.commands import CLAIMS
 from activity.text import visible
 from activity.wire.clock import format_timestamp
+from activity.wire.entries import EntryId
 
 # Only type checkers know these as generic.
 if TYPE_CHECKING:
@@ -134,6 +136,11 @@ class ArchivedEntryAdmin(_Exported, _Record, _EntryAdmin):
         """The raw entry, all of its fields."""
         return {"exchange": row.exchange.name, "id": str(row.entry_id), "fields": row.entry.to_json()}
 
+    @admin.display(description=_("entry id"))
+    def entry_id(self, entry: ArchivedEntry) -> EntryId:
+        """The id that the stream gave it."""
+        return entry.entry_id
+
     @admin.display(description=_("text"))
     def shortened(self, entry: ArchivedEntry) -> str:
         """Enough of it for a list."""
@@ -195,6 +202,16 @@ class ArchiveGapAdmin(_Record, _GapAdmin):
     list_display = ("exchange", "after", "first", "reason", "found_at")
     fields = ("exchange", "after", "first", "reason", "found_at")
     readonly_fields = fields
+
+    @admin.display(description=pgettext_lazy("the entry", "after"))
+    def after(self, gap: ArchiveGap) -> EntryId:
+        """The newest entry before the gap."""
+        return gap.after
+
+    @admin.display(description=pgettext_lazy("the entry", "first"))
+    def first(self, gap: ArchiveGap) -> EntryId | None:
+        """The first entry behind it."""
+        return gap.first
 
 
 @admin.register(AuditEvent)

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 from activity.wire.clock import format_timestamp, parse_timestamp
 from activity.wire.entries import StreamEntry
+from activity.wire.said import said as _
 from activity.wire.status import ConnectionState
 
 #: Characters of a filter's text at the most: it travels in links.
@@ -54,12 +55,14 @@ class Filter:
             values["exchange"] = values["exchange"].lower()
         for name, value in values.items():
             if len(value) > MOST_CHARS:
-                raise FilterError(f"{name}: at most {MOST_CHARS} characters")
+                raise FilterError(_("%(field)s: at most %(most)s characters", field=name, most=MOST_CHARS))
         if values.get("state") and values["state"] not in _STATES:
-            raise FilterError(f"state: {values['state']!r} is none of {', '.join(_STATES)}")
+            raise FilterError(
+                _("state: %(state)s is none of %(states)s", state=repr(values["state"]), states=", ".join(_STATES))
+            )
         since, until = (_milliseconds(name, values.pop(name)) if name in values else None for name in _TIMES)
         if since is not None and until is not None and until < since:
-            raise FilterError("until: it is before since")
+            raise FilterError(_("until: it is before since"))
         texts: dict[str, Any] = values
         return cls(since=since, until=until, **texts)
 
@@ -95,7 +98,9 @@ EVERYTHING: Final = Filter()
 def _milliseconds(name: str, value: str) -> int:
     moment = parse_timestamp(value)
     if moment is None or moment < _BEGAN:
-        raise FilterError(f"{name}: {value!r} is no time: expected one like 2026-11-22T14:31:00Z")
+        raise FilterError(
+            _("%(field)s: %(value)s is no time: expected one like 2026-11-22T14:31:00Z", field=name, value=repr(value))
+        )
     return (moment - _BEGAN) // timedelta(milliseconds=1)
 
 

@@ -9,6 +9,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
+from pydantic import ValidationError
 
 from activity.access import can, visible_exchanges
 from activity.cards import card_of
@@ -21,6 +22,8 @@ from activity.store.standby import read_standbys
 from activity.text import milliseconds, visible
 from activity.user_settings import settings_of
 from activity.wire.commands import Assignment
+from activity.wire.said import fault
+from activity.words import spoken
 from perseus_admin import config
 
 
@@ -47,7 +50,7 @@ def instances(request: HttpRequest) -> HttpResponse:
         if _steerable(request.user):
             context["idle"] = [_shown(view, now) for view in read_idle(client)]
     except StoreUnavailable as error:
-        context["trouble"] = str(error)
+        context["trouble"] = spoken(error)
     context["may_assign"] = bool(_steerable(request.user))
     return render(request, "instances.html", context, status=503 if context["trouble"] else 200)
 
@@ -94,12 +97,15 @@ def assign_exchange(request: HttpRequest, instance_id: str) -> HttpResponse:
             correlation_id=uuid.UUID(request.POST.get("correlation", "")),
         )
     except StoreUnavailable as error:
-        return _page(request, None, choices, str(error), 503)
+        return _page(request, None, choices, spoken(error), 503)
     except Refused as refused:
         return _page(request, found, choices, str(refused), 409)
-    except ValueError as error:  # pydantic's too
-        lines = str(error).splitlines()
-        return _page(request, found, choices, visible(": ".join(line.strip() for line in lines[1:3]) or lines[0]), 400)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        words = spoken(fault(".".join(map(str, first["loc"])), first))
+        return _page(request, found, choices, visible(words), 400)
+    except ValueError as error:
+        return _page(request, found, choices, visible(spoken(error)), 400)
     return redirect("exchange", exchange.name)
 
 
