@@ -2,11 +2,12 @@
 
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 from pydantic import ValidationError
@@ -26,6 +27,16 @@ from activity.wire.said import fault
 from activity.words import spoken
 from perseus_admin import config
 
+#: What is said of an exchange that no readable instance holds.
+GONE: Final[dict[str, Any]] = {
+    "lost": gettext_lazy("lost"),
+    "ended": gettext_lazy("ended"),
+    "never": gettext_lazy("never"),
+    "unknown": gettext_lazy("unknown"),
+    "foreign": gettext_lazy("foreign"),
+    "unreadable": gettext_lazy("unreadable"),
+}
+
 
 def _steerable(user: User) -> list[Exchange]:
     return [exchange for exchange in visible_exchanges(user) if can(user, exchange, "command")]
@@ -42,7 +53,8 @@ def instances(request: HttpRequest) -> HttpResponse:
     try:
         client = pages_client(config.settings().redis)
         views = read_instances(client, [(exchange.pk, exchange.name) for exchange in exchanges])
-        context["cards"] = [card_of(view, now, x.display_name) for x, view in zip(exchanges, views, strict=True)]
+        cards = [card_of(view, now, x.display_name) for x, view in zip(exchanges, views, strict=True)]
+        context["cards"] = [(card, GONE.get(card.cond, "")) for card in cards]
         for exchange in exchanges:
             context["standbys"] += [
                 (exchange.name, one.status, one.left_ms) for one in read_standbys(client, exchange.pk)

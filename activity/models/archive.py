@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from activity.models.exchanges import Exchange
@@ -128,6 +129,8 @@ class ArchiveCursor(models.Model):
 
     class Meta:
         db_table = "archive_cursors"
+        verbose_name = _("archive cursor")
+        verbose_name_plural = _("archive cursors")
 
     def __str__(self) -> str:
         return f"{self.exchange} at {self.entry_id}"
@@ -171,7 +174,8 @@ class ArchiveGap(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.exchange}: {self.reason} after {self.after}"
+        told = {"exchange": self.exchange, "reason": self.reason, "after": self.after}
+        return gettext("%(exchange)s: %(reason)s after %(after)s") % told
 
     @property
     def after(self) -> EntryId:

@@ -98,6 +98,8 @@ class NotificationCursor(models.Model):
 
     class Meta:
         db_table = "notification_cursors"
+        verbose_name = _("notification cursor")
+        verbose_name_plural = _("notification cursors")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["channel", "exchange"], name="notification_cursors_once")
         ]
@@ -173,6 +175,8 @@ class DeliveryEntry(models.Model):
 
     class Meta:
         db_table = "notification_delivery_entries"
+        verbose_name = _("delivery entry")
+        verbose_name_plural = _("delivery entries")
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["channel", "entry"], name="notification_delivery_entries_once")
