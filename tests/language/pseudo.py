@@ -69,7 +69,7 @@ def pseudo_german(folder: Path) -> Iterator[None]:
 
 def _forget() -> None:
     """Read the catalogues anew when they are asked for next."""
-    trans_real._translations.clear()
+    trans_real._translations.clear()  # type: ignore[attr-defined]
     translation.deactivate()
 
 

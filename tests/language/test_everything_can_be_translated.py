@@ -20,11 +20,11 @@ from tests.servers import RedisServer
 #: What pages show and nobody translates.
 _DATA: Final = (
     *("Perseus", "UTC", "JSON", "CSV", "English", "Deutsch"),
-    *("binance", "coinbase", "kraken", r"\S+@example\.org", "Anaïs Roux", "AR", "Marta Kovač", "N"),
+    *("binance", "coinbase", "kraken", r"\S+@example\.org", "Anaïs Roux", "AR", "Marta Kovač", "MK", "N", "DE"),
     *("idle", "starting", "warming", "active", "stopping", "stopped"),
     *("fra-edge-03[\\w-]*", "ams-edge-01", "standby-one", "standby-two", "idle-one", "idle-two", "bot", "pid", "paper"),
     *("stop", "pause", "claim", "release", "live"),
-    *("Redis", "Redis Cluster", "noeviction", "null", r"\d+ (?:ms|s|min|h|d)"),
+    *("Order book: out of sequence", "Redis", "Redis Cluster", "noeviction", "null", r"\d+ (?:ms|s|min|h|d)"),
     *(
         r"BTC/USD(?: ETH/USD)?",
         r"\d{4}-\d{2}-\d{2}T[\d:.]+Z",
