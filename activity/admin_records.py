@@ -24,7 +24,6 @@ from activity.models import ArchivedEntry, ArchiveGap, AuditEvent, Claim, Comman
 from activity.models.commands import CLAIMS
 from activity.text import visible
 from activity.wire.clock import format_timestamp
-from activity.wire.entries import EntryId
 
 # Only type checkers know these as generic.
 if TYPE_CHECKING:
@@ -137,9 +136,9 @@ class ArchivedEntryAdmin(_Exported, _Record, _EntryAdmin):
         return {"exchange": row.exchange.name, "id": str(row.entry_id), "fields": row.entry.to_json()}
 
     @admin.display(description=_("entry id"))
-    def entry_id(self, entry: ArchivedEntry) -> EntryId:
-        """The id that the stream gave it."""
-        return entry.entry_id
+    def entry_id(self, entry: ArchivedEntry) -> str:
+        """The id that the stream gave it, written as everywhere: lists of the Django admin take tuples apart."""
+        return str(entry.entry_id)
 
     @admin.display(description=_("text"))
     def shortened(self, entry: ArchivedEntry) -> str:
@@ -204,14 +203,14 @@ class ArchiveGapAdmin(_Record, _GapAdmin):
     readonly_fields = fields
 
     @admin.display(description=pgettext_lazy("the entry", "after"))
-    def after(self, gap: ArchiveGap) -> EntryId:
+    def after(self, gap: ArchiveGap) -> str:
         """The newest entry before the gap."""
-        return gap.after
+        return str(gap.after)
 
     @admin.display(description=pgettext_lazy("the entry", "first"))
-    def first(self, gap: ArchiveGap) -> EntryId | None:
+    def first(self, gap: ArchiveGap) -> str | None:
         """The first entry behind it."""
-        return gap.first
+        return str(gap.first) if gap.first else None
 
 
 @admin.register(AuditEvent)

@@ -15,6 +15,7 @@ from allauth.mfa.totp.internal.auth import TOTP
 from django.apps import apps
 from django.template.loader import render_to_string
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from activity.models import Command, Exchange, SavedView, User, WallLink
@@ -42,6 +43,7 @@ NOT_YET: Final = frozenset(
         "exchange, unknown",
         "entry, unknown",
         "instances",
+        "saved view without a name",
         "wall",
         "wall, ended",
     }
@@ -190,11 +192,13 @@ class World:
         yield "set a password", render_to_string("account/password_set.html")
         yield "no account", render_to_string("account/signup_closed.html")
         yield "inactive", self.get("/sign-in/inactive/", Client(headers={"accept-language": "de"}))
-        yield "saved view without a name", self.post("/views/", {"path": "/account/", "name": ""})
+        yield "saved view without a name", self.post("/views/", {"path": "/", "name": ""})
 
     def second_factor_pages(self) -> Iterator[tuple[str, str]]:
         """Setting one up, and being asked for it."""
         keys = "/account/second-factor/keys/"
+        proof = {"password": PASSWORD}
+        assert self.client.post("/sign-in/again/", proof).status_code == 302
         yield "second factor", self.get("/account/second-factor/")
         yield "app", self.get("/account/second-factor/app/activate/")
         yield "app, refused", self.post("/account/second-factor/app/activate/", {"code": "1"})
@@ -206,12 +210,13 @@ class World:
             user=self.admin, type=Authenticator.Type.WEBAUTHN, data={"name": "1234", "credential": {}}
         )
         yield "second factor, set up", self.get("/account/second-factor/")
+        assert self.client.post("/sign-in/again/", proof).status_code == 302
         yield "app, removed", self.get("/account/second-factor/app/deactivate/")
         yield "recovery codes", self.get("/account/second-factor/codes/")
         yield "recovery codes, new", self.get("/account/second-factor/codes/generate/")
         yield "security keys", self.get(keys)
-        yield "security key, renamed", self.get(f"{keys}{key.pk}/edit/")
-        yield "security key, removed", self.get(f"{keys}{key.pk}/remove/")
+        yield "security key, renamed", self.get(reverse("mfa_edit_webauthn", kwargs={"pk": key.pk}))
+        yield "security key, removed", self.get(reverse("mfa_remove_webauthn", kwargs={"pk": key.pk}))
         yield "prove it again", self.get("/sign-in/again/")
         yield "prove it again, refused", self.post("/sign-in/again/", {"password": "x"})
         yield "prove it again by a code", self.get("/sign-in/again/code/")

@@ -19,7 +19,7 @@ from tests.servers import RedisServer
 
 #: What pages show and nobody translates.
 _DATA: Final = (
-    *("Perseus", "UTC", "JSON", "CSV", "English", "Deutsch"),
+    *("Perseus", "UTC", "JSON", "CSV", "English", "Deutsch", "Name"),
     *("binance", "coinbase", "kraken", r"\S+@example\.org", "Anaïs Roux", "AR", "Marta Kovač", "MK", "N", "DE"),
     *("idle", "starting", "warming", "active", "stopping", "stopped"),
     *("fra-edge-03[\\w-]*", "ams-edge-01", "standby-one", "standby-two", "idle-one", "idle-two", "bot", "pid", "paper"),
