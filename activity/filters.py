@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 
+from django.utils.translation import gettext, gettext_noop
+
 from activity.wire.clock import format_timestamp, parse_timestamp
 from activity.wire.entries import StreamEntry
-from activity.wire.said import said as _
 from activity.wire.status import ConnectionState
 
 #: Characters of a filter's text at the most: it travels in links.
@@ -23,7 +24,16 @@ _BEGAN: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FilterError(ValueError):
-    """A filter that means nothing. The message begins with the name of the field."""
+    """A filter that means nothing. The message begins with the name of the field, and is for programs: in English."""
+
+    def __init__(self, words: str, **facts: object) -> None:
+        super().__init__(words % facts)
+        self._words, self._facts = words, facts
+
+    @property
+    def said(self) -> str:
+        """The message in the language of the page that shows it."""
+        return gettext(self._words) % self._facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +65,13 @@ class Filter:
             values["exchange"] = values["exchange"].lower()
         for name, value in values.items():
             if len(value) > MOST_CHARS:
-                raise FilterError(_("%(field)s: at most %(most)s characters", field=name, most=MOST_CHARS))
+                raise FilterError(gettext_noop("%(name)s: at most %(count)s characters"), name=name, count=MOST_CHARS)
         if values.get("state") and values["state"] not in _STATES:
-            raise FilterError(
-                _("state: %(state)s is none of %(states)s", state=repr(values["state"]), states=", ".join(_STATES))
-            )
+            words = gettext_noop("state: %(value)r is none of %(known)s")
+            raise FilterError(words, value=values["state"], known=", ".join(_STATES))
         since, until = (_milliseconds(name, values.pop(name)) if name in values else None for name in _TIMES)
         if since is not None and until is not None and until < since:
-            raise FilterError(_("until: it is before since"))
+            raise FilterError(gettext_noop("until: it is before since"))
         texts: dict[str, Any] = values
         return cls(since=since, until=until, **texts)
 
@@ -98,9 +107,8 @@ EVERYTHING: Final = Filter()
 def _milliseconds(name: str, value: str) -> int:
     moment = parse_timestamp(value)
     if moment is None or moment < _BEGAN:
-        raise FilterError(
-            _("%(field)s: %(value)s is no time: expected one like 2026-11-22T14:31:00Z", field=name, value=repr(value))
-        )
+        words = gettext_noop("%(name)s: %(value)r is no time: expected one like 2026-11-22T14:31:00Z")
+        raise FilterError(words, name=name, value=value)
     return (moment - _BEGAN) // timedelta(milliseconds=1)
 
 

@@ -13,10 +13,9 @@ from django.views.decorators.http import require_safe
 from activity.access import visible_exchanges
 from activity.audit import Action, record
 from activity.exports import FORMATS, csv_lines, json_lines
-from activity.filters import Filter
+from activity.filters import Filter, FilterError
 from activity.history import read_page
 from activity.store.client import StoreUnavailable, pages_client
-from activity.words import spoken
 from perseus_admin import config
 
 #: Entries that are read, written and sent at once.
@@ -61,8 +60,8 @@ def export_entries(request: HttpRequest, form: str) -> HttpResponse | StreamingH
     try:
         given = {name: value for name, value in request.GET.items() if isinstance(value, str)}
         where = Filter.read({**given, "exchange": given.get("of") or given.get("exchange", "")})
-    except ValueError as error:
-        return HttpResponse(spoken(error), status=400, content_type="text/plain; charset=utf-8")
+    except FilterError as error:
+        return HttpResponse(error.said, status=400, content_type="text/plain; charset=utf-8")
     names = list(visible_exchanges(request.user).values_list("name", flat=True))
     if where.exchange and where.exchange not in names:
         told = {"name": where.exchange, "known": ", ".join(names) or _("none")}

@@ -14,9 +14,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from activity.access import visible_exchanges
-from activity.filters import FIELDS, Filter
+from activity.filters import FIELDS, Filter, FilterError
 from activity.models import SavedView, User
-from activity.words import spoken
 
 #: Views of one user at the most: a menu of more is no help.
 MOST: Final = 50
@@ -59,8 +58,8 @@ def save(request: HttpRequest) -> HttpResponse:
     except ValidationError as error:
         messages.error(request, f"{_('Not saved.')} {'; '.join(error.messages)}")
         return redirect(path)
-    except ValueError as error:
-        messages.error(request, f"{_('Not saved.')} {spoken(error)}")
+    except FilterError as error:
+        messages.error(request, f"{_('Not saved.')} {error.said}")
         return redirect(path)
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)  # two at once count each other

@@ -25,6 +25,7 @@ from activity.wire.clock import now_timestamp
 from activity.wire.commands import IdleStatus
 from activity.wire.keys import standbys_until_key
 from tests.access.test_rights_matrix import OWN, Rows, patterns
+from tests.language.pseudo import CODE
 from tests.pages.conftest import PASSWORD
 from tests.pages.test_standbys import put_standby
 from tests.pages.writing import append_error, append_move, put_older_status, put_status
@@ -106,7 +107,7 @@ class World:
         self.kraken = exchanges["kraken"]
 
     def _signed_in(self, user: User) -> Client:
-        client = Client(headers={"accept-language": "de"})
+        client = Client(headers={"accept-language": CODE})
         assert client.post("/sign-in/", {"login": user.email, "password": PASSWORD}).status_code == 302
         return client
 
@@ -191,7 +192,7 @@ class World:
         yield "linked accounts, cancelled", self.get("/sign-in/cancelled/")
         yield "set a password", render_to_string("account/password_set.html")
         yield "no account", render_to_string("account/signup_closed.html")
-        yield "inactive", self.get("/sign-in/inactive/", Client(headers={"accept-language": "de"}))
+        yield "inactive", self.get("/sign-in/inactive/", Client(headers={"accept-language": CODE}))
         yield "saved view without a name", self.post("/views/", {"path": "/", "name": ""})
 
     def second_factor_pages(self) -> Iterator[tuple[str, str]]:
@@ -225,14 +226,14 @@ class World:
             render_to_string("mfa/webauthn/reauthenticate.html", {"form": {}, "js_data": {}}),
         )
         key.delete()
-        client = Client(headers={"accept-language": "de"})
+        client = Client(headers={"accept-language": CODE})
         sent = {"login": self.admin.email, "password": PASSWORD}
         yield "second step", self.post("/sign-in/", sent, client)
         yield "second step, refused", self.post("/sign-in/second-factor/", {"code": "000000"}, client)
 
     def other_pages(self) -> Iterator[tuple[str, str]]:
         """Signing in, refusals, and what is left."""
-        client = Client(headers={"accept-language": "de"})
+        client = Client(headers={"accept-language": CODE})
         yield "sign-in", self.get("/sign-in/", client)
         yield "sign-in, nothing typed", self.post("/sign-in/", {}, client)
         yield "sign-in, refused", self.post("/sign-in/", {"login": "x@example.org", "password": "x"}, client)
@@ -246,9 +247,9 @@ class World:
         yield "not permitted in the admin", self.get("/admin/", self.nobody)
         yield (
             "not sent",
-            self.post("/account/", {}, Client(enforce_csrf_checks=True, headers={"accept-language": "de"})),
+            self.post("/account/", {}, Client(enforce_csrf_checks=True, headers={"accept-language": CODE})),
         )
-        failing = Client(raise_request_exception=False, headers={"accept-language": "de"})
+        failing = Client(raise_request_exception=False, headers={"accept-language": CODE})
         failing.cookies = self.client.cookies
         with patch("activity.views_account.settings_of", side_effect=ZeroDivisionError):
             yield "server error", self.get("/account/", failing)
@@ -256,7 +257,7 @@ class World:
 
 def admin_pages(admin: User, rows: Rows) -> Iterator[tuple[str, str]]:
     """Every page of the Django admin that a GET opens, and what its forms refuse."""
-    client = Client(headers={"accept-language": "de"})
+    client = Client(headers={"accept-language": CODE})
     client.force_login(admin, backend="django.contrib.auth.backends.ModelBackend")
     for route, name in patterns():
         if name.startswith("admin:") and "export" not in name and name not in ("admin:logout", "admin:jsi18n"):

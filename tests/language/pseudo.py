@@ -14,6 +14,8 @@ from django.utils import translation
 from django.utils.translation import trans_real
 
 OPEN, CLOSE = "⟦", "⟧"
+#: Its code: one of a language that no library speaks, so that nothing is kept of it for a page in another.
+CODE: Final = "la"
 #: Not messages but lists of words, which code takes apart.
 _LISTS: Final = frozenset({"yes,no,maybe"})
 #: What stands in these is code, data, or nothing that is read.
@@ -49,28 +51,18 @@ def _messages() -> Iterator[str]:
 
 
 @contextmanager
-def pseudo_german(folder: Path) -> Iterator[None]:
-    """Within the block German is the language in brackets. Its catalogue is made in the folder."""
-    messages = folder / "de" / "LC_MESSAGES"
+def language_of_brackets(folder: Path) -> Iterator[None]:
+    """Within the block it is one of the site's languages, and the present one. Its catalogue is made in the folder."""
+    messages = folder / CODE / "LC_MESSAGES"
     messages.mkdir(parents=True)
     head = (
         'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\nPlural-Forms: nplurals=2; plural=(n != 1);\\n"\n'
     )
     (messages / "django.po").write_text("\n".join([head, *_messages()]), encoding="utf-8")
     subprocess.run(["msgfmt", "-o", messages / "django.mo", messages / "django.po"], check=True)
-    _forget()
-    try:
-        with override_settings(LOCALE_PATHS=[folder, *settings.LOCALE_PATHS]):
-            _forget()
-            yield
-    finally:
-        _forget()
-
-
-def _forget() -> None:
-    """Read the catalogues anew when they are asked for next."""
-    trans_real._translations.clear()  # type: ignore[attr-defined]
-    translation.deactivate()
+    site = {"LOCALE_PATHS": [folder, *settings.LOCALE_PATHS], "LANGUAGES": [*settings.LANGUAGES, (CODE, "Brackets")]}
+    with override_settings(**site), translation.override(CODE):
+        yield
 
 
 class _Reader(HTMLParser):

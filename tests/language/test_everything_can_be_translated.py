@@ -14,12 +14,12 @@ from django.utils import translation
 from activity.models import Exchange, User
 from tests.access.test_rights_matrix import Rows
 from tests.language.pages import NOT_YET, World, admin_pages, write_commands, write_network
-from tests.language.pseudo import OPEN, pseudo_german, untranslatable
+from tests.language.pseudo import CODE, OPEN, language_of_brackets, untranslatable
 from tests.servers import RedisServer
 
 #: What pages show and nobody translates.
 _DATA: Final = (
-    *("Perseus", "UTC", "JSON", "CSV", "English", "Deutsch", "Name"),
+    *("Perseus", "UTC", "JSON", "CSV", "English", "Deutsch", "Brackets", "Name"),
     *("binance", "coinbase", "kraken", r"\S+@example\.org", "Anaïs Roux", "AR", "Marta Kovač", "MK", "N", "DE"),
     *("idle", "starting", "warming", "active", "stopping", "stopped"),
     *("fra-edge-03[\\w-]*", "ams-edge-01", "standby-one", "standby-two", "idle-one", "idle-two", "bot", "pid", "paper"),
@@ -90,7 +90,7 @@ def world(
     """A network, and who looks at it, in the language of brackets."""
     write_network(redis_server, store)
     write_commands(exchanges["kraken"], admin)
-    with pseudo_german(tmp_path), translation.override("de"):
+    with language_of_brackets(tmp_path):
         yield World(admin, nobody, exchanges)
 
 
@@ -98,7 +98,7 @@ def faults(pages: Iterator[tuple[str, str]]) -> dict[str, list[str]]:
     """What each page says outside of brackets."""
     found = {}
     for name, page in pages:
-        translation.activate("de")  # for what is rendered without a request
+        translation.activate(CODE)  # for what is rendered without a request
         assert OPEN in page, name
         page = re.sub(r'<ol class="list">.*?</ol>', "", page, flags=re.DOTALL) if name == "schemas" else page
         if name not in NOT_YET and (wrong := untranslatable(page, DATA)):
@@ -119,6 +119,6 @@ def test_every_word_of_the_django_admin_can_be_translated(
 ) -> None:
     Exchange.objects.all().delete()
     rows = Rows()
-    with pseudo_german(tmp_path), translation.override("de"):
+    with language_of_brackets(tmp_path):
         found = faults(admin_pages(admin, rows))
     assert not found, json.dumps(found, indent=1, ensure_ascii=False)
