@@ -1,9 +1,4 @@
-"""Three exchanges, people, and a language that no test leaves behind."""
-
-from collections.abc import Iterator
-
-import pytest
-from django.utils import translation
+"""Three exchanges and people, as the tests of pages have them."""
 
 from tests.pages.conftest import (  # noqa: F401 - fixtures
     _fast_passwords,
@@ -14,9 +9,3 @@ from tests.pages.conftest import (  # noqa: F401 - fixtures
     sign_in,
     store,
 )
-
-
-@pytest.fixture(autouse=True)
-def _no_language_left() -> Iterator[None]:
-    yield
-    translation.deactivate()

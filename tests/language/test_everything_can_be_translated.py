@@ -21,8 +21,9 @@ from tests.servers import RedisServer
 _DATA: Final = (
     *("Perseus", "UTC", "JSON", "CSV", "English", "Deutsch", "Brackets", "Name"),
     *("binance", "coinbase", "kraken", r"\S+@example\.org", "Anaïs Roux", "AR", "Marta Kovač", "MK", "N", "DE"),
-    *("idle", "starting", "warming", "active", "stopping", "stopped"),
     *("fra-edge-03[\\w-]*", "ams-edge-01", "standby-one", "standby-two", "idle-one", "idle-two", "bot", "pid", "paper"),
+    *("idle", "starting", "warming", "active", "stopping", "stopped", "blank", "15m", "1h", "6h", "24h", "7d"),
+    "exchange:3:status",
     *("stop", "pause", "claim", "release", "live"),
     *("Order book: out of sequence", "Redis", "Redis Cluster", "noeviction", "null", r"\d+ (?:ms|s|min|h|d)"),
     *(
