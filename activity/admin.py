@@ -3,7 +3,7 @@
 Rights on an exchange are asked of access.py, as everywhere.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
 from django.contrib import admin
@@ -16,7 +16,8 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from guardian.admin import GuardedModelAdmin, UserManage
+from django.utils.translation import gettext_noop
+from guardian.admin import GroupManage, GuardedModelAdmin, UserManage
 
 from activity import admin_notifications, admin_records, admin_sign_in, admin_walls  # noqa: F401 - register themselves
 from activity.access import can
@@ -41,6 +42,45 @@ else:
     _TokenForm = forms.ModelForm
 
 
+#: What pages of guardian, axes and Django say that these libraries have no German for: gathered with ours.
+_SAID_BY_LIBRARIES: Final = (
+    gettext_noop("Object permissions"),
+    gettext_noop("Object"),
+    gettext_noop("Users"),
+    gettext_noop("User permissions"),
+    gettext_noop("Group permissions"),
+    gettext_noop("Manage user"),
+    gettext_noop("Manage group"),
+    gettext_noop("Permissions saved."),
+    gettext_noop("Group"),
+    gettext_noop("Groups"),
+    gettext_noop("Edit"),
+    gettext_noop("After you’ve created a user, you’ll be able to edit more user options."),  # noqa: RUF001 - Django's own
+    gettext_noop("This action will <strong>enable</strong> password-based authentication for this user."),
+    gettext_noop("Disable password-based authentication"),
+    gettext_noop("Enable password-based authentication"),
+    gettext_noop("Conflicting form data submitted. Please try again."),
+    gettext_noop("Password-based authentication was disabled."),
+    gettext_noop("Reset password"),
+    gettext_noop("Password-based authentication"),
+    gettext_noop("Enabled"),
+    gettext_noop("Disabled"),
+    gettext_noop("Raw passwords are not stored, so there is no way to see the user’s password."),  # noqa: RUF001 - as above
+    gettext_noop("Enable password-based authentication for this user by setting a password."),
+    gettext_noop("Clean up expired attempts"),
+    gettext_noop("Locked Out"),
+    gettext_noop("Not set"),
+    gettext_noop("Attempt Remaining"),
+    gettext_noop("access attempt expiration"),
+    gettext_noop("access attempt expirations"),
+    gettext_noop("Access Attempt"),
+    gettext_noop(
+        "Whether the user will be able to authenticate using a password or not. If disabled, they may still be able to "
+        "authenticate using other backends, such as Single Sign-On or LDAP."
+    ),
+)
+
+
 def _me(request: HttpRequest) -> User:
     """Who asks. The admin lets nobody in who is not signed in."""
     assert isinstance(request.user, User)
@@ -60,6 +100,14 @@ class FindUser(UserManage):
         self.cleaned_data["user"] = self.cleaned_data["user"].lower()
         user: User = base.clean_user()
         return user
+
+
+class FindGroup(GroupManage):
+    """Which group's rights on an exchange are to be changed."""
+
+    group = forms.CharField(
+        label=_("Group"), max_length=80, error_messages={"does_not_exist": _("This group does not exist")}
+    )
 
 
 @admin.register(Exchange)
@@ -105,6 +153,10 @@ class ExchangeAdmin(GuardedModelAdmin):
     def get_obj_perms_user_select_form(self, request: HttpRequest) -> type[forms.Form]:
         """Users are found by their e-mail."""
         return FindUser
+
+    def get_obj_perms_group_select_form(self, request: HttpRequest) -> type[forms.Form]:
+        """Groups are found by their name."""
+        return FindGroup
 
     def obj_perms_manage_view(self, request: HttpRequest, object_pk: str) -> HttpResponse:
         """Who has which rights on the exchange."""

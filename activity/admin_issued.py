@@ -57,6 +57,6 @@ class Issued:
         queryset.filter(revoked_at=None).update(revoked_at=now)
         for row in revoked:
             site.log_change(request, row, "revoked")
-            what = f"{site.opts.verbose_name} {row}"
+            what = f"{site.opts.verbose_name_raw} {row}"
             record(Action.CHANGED, what, before={"revoked_at": None}, after={"revoked_at": now})
         site.message_user(request, _("%d revoked.") % len(revoked), messages.SUCCESS)

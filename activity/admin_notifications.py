@@ -22,6 +22,7 @@ from django.views.decorators.http import require_POST
 from activity.admin_scope import viewable
 from activity.models import Delivery, DeliveryEntry, Exchange, NotificationChannel
 from activity.models.notifications import KINDS
+from activity.words import spoken
 
 if TYPE_CHECKING:  # only type checkers know these as generic
     _ChannelForm = forms.ModelForm[NotificationChannel]
@@ -79,7 +80,7 @@ class ChannelForm(_ChannelForm):
             try:
                 self.instance.shown_url = Service(url).shown[:300]
             except BadUrl as error:
-                raise forms.ValidationError(str(error)) from None
+                raise forms.ValidationError(spoken(error)) from None
             self.instance.url = url
         return url
 

@@ -14,6 +14,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from activity.access import can
 from activity.admin_scope import administered, viewable
@@ -134,6 +135,11 @@ class ArchivedEntryAdmin(_Exported, _Record, _EntryAdmin):
         """The raw entry, all of its fields."""
         return {"exchange": row.exchange.name, "id": str(row.entry_id), "fields": row.entry.to_json()}
 
+    @admin.display(description=_("entry id"))
+    def entry_id(self, entry: ArchivedEntry) -> str:
+        """The id that the stream gave it, written as everywhere: lists of the Django admin take tuples apart."""
+        return str(entry.entry_id)
+
     @admin.display(description=_("text"))
     def shortened(self, entry: ArchivedEntry) -> str:
         """Enough of it for a list."""
@@ -195,6 +201,16 @@ class ArchiveGapAdmin(_Record, _GapAdmin):
     list_display = ("exchange", "after", "first", "reason", "found_at")
     fields = ("exchange", "after", "first", "reason", "found_at")
     readonly_fields = fields
+
+    @admin.display(description=pgettext_lazy("the entry", "after"))
+    def after(self, gap: ArchiveGap) -> str:
+        """The newest entry before the gap."""
+        return str(gap.after)
+
+    @admin.display(description=pgettext_lazy("the entry", "first"))
+    def first(self, gap: ArchiveGap) -> str | None:
+        """The first entry behind it."""
+        return str(gap.first) if gap.first else None
 
 
 @admin.register(AuditEvent)

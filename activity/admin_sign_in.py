@@ -12,6 +12,7 @@ from allauth.usersessions.models import UserSession
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 from activity.audit import Action, record
 
@@ -24,6 +25,21 @@ else:
 for _model in (EmailAddress, Authenticator, SocialAccount, SocialApp, SocialToken, UserSession):
     if admin.site.is_registered(_model):
         admin.site.unregister(_model)
+
+
+#: allauth calls these models and columns by their English names alone.
+for _model, _one, _many in (
+    (Authenticator, _("authenticator"), _("authenticators")),
+    (UserSession, _("user session"), _("user sessions")),
+):
+    _model._meta.verbose_name, _model._meta.verbose_name_plural = _one, _many  # noqa: SLF001 - as Django's admin does
+for _model, _columns in (
+    (Authenticator, {"user": _("user"), "type": _("type"), "created_at": _("created at")}),
+    (Authenticator, {"last_used_at": _("last used at")}),
+    (UserSession, {"user": _("user"), "ip": _("ip"), "created_at": _("created at"), "user_agent": _("user agent")}),
+):
+    for _name, _words in _columns.items():
+        _model._meta.get_field(_name).verbose_name = _words  # noqa: SLF001 - as above
 
 
 class _LookedAt(_Admin):
@@ -54,7 +70,7 @@ class _LookedAt(_Admin):
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
         """Removed, and recorded."""
-        record(Action.DELETED, f"{self.opts.verbose_name} of {obj.user}")
+        record(Action.DELETED, f"{self.opts.verbose_name_raw} of {obj.user}")
         super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:

@@ -1,13 +1,14 @@
 """The app's entry: registers its start-up checks and what the audit trail listens to."""
 
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
 
 class ActivityConfig(AppConfig):
     """Exchanges, their instances and what these report."""
 
     name = "activity"
-    verbose_name = "Exchanges and activity"
+    verbose_name = _("Exchanges and activity")
 
     def ready(self) -> None:
         """Register the checks, and listen."""

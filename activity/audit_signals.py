@@ -12,6 +12,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out, user_lo
 from django.db import models
 from django.db.models.signals import m2m_changed, post_delete, post_save, pre_save
 from django.http import HttpRequest
+from django.utils.translation import override
 from guardian.models import GroupObjectPermission, UserObjectPermission
 
 from activity.audit import Action, acting, record
@@ -67,7 +68,7 @@ def _shown(columns: dict[str, Any], mark: str) -> dict[str, Any]:
 
 
 def _subject(row: models.Model) -> str:
-    return f"{row._meta.verbose_name} {row}"
+    return f"{row._meta.verbose_name_raw} {row}"
 
 
 def _exchange(row: models.Model) -> Exchange | None:
@@ -106,11 +107,12 @@ def _deleted(instance: models.Model, **_: Any) -> None:
 def _right(row: Any) -> tuple[str, Exchange | None, dict[str, Any]]:
     holder = getattr(row, "user", None) or getattr(row, "group", None)
     exchange = Exchange.objects.filter(pk=row.object_pk).first() if row.content_type.model == "exchange" else None
-    told = {
-        "right": row.permission.codename,
-        "on": exchange.name if exchange else f"{row.content_type} {row.object_pk}",
-    }
-    return f"{holder._meta.verbose_name} {holder}" if holder else "", exchange, told
+    with override(None):  # what is stored is English, whatever its writer reads
+        told = {
+            "right": row.permission.codename,
+            "on": exchange.name if exchange else f"{row.content_type} {row.object_pk}",
+        }
+    return f"{holder._meta.verbose_name_raw} {holder}" if holder else "", exchange, told
 
 
 def _granted(instance: models.Model, created: bool, **_: Any) -> None:
@@ -144,7 +146,8 @@ def _many_changed(
     rights = issubclass(model, (Group, Permission)) or (reverse and isinstance(instance, (Group, Permission)))
     added = action == "post_add"
     what = Action.CHANGED if not rights else Action.GRANTED if added else Action.WITHDRAWN
-    told = {str(model._meta.verbose_name_plural): sorted(str(row) for row in gone)}
+    with override(None):  # what is stored is English, whatever its writer reads
+        told = {str(model._meta.verbose_name_plural): sorted(str(row) for row in gone)}
     record(what, _subject(instance), **{"after" if added else "before": told})  # type: ignore[arg-type]
 
 

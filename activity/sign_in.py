@@ -23,8 +23,17 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.contrib.auth.signals import user_login_failed
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_noop
 
 from activity.models import User, login_name
+
+#: What allauth says in German as among friends: gathered with ours, and said in our way.
+_SAID_BY_ALLAUTH: Final = (
+    gettext_noop("Please type your current password."),
+    gettext_noop("You must type the same password each time."),
+    gettext_noop("Your account has no password set up."),
+    gettext_noop("Your account has no verified email address."),
+)
 
 #: Messages of allauth that say what the page shows anyway.
 _SILENT: Final = frozenset({"account/messages/logged_in.txt", "account/messages/logged_out.txt"})

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from activity.access import Verb, can
 from activity.audit import Action, origin, record
@@ -35,7 +36,7 @@ REASON_CHARS: Final = 2000
 
 
 class Refused(Exception):
-    """It was not sent, and nothing was written down. The message is the user's."""
+    """It was not sent, and nothing was written down. The message is the user's, in their language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,19 @@ class Holder:
         }
 
     @property
+    def lacking(self) -> list[str]:
+        """The parts of `shown` that are not known: words stand in their place."""
+        status = self.status
+        known = {
+            "ip": status.ipAddress,
+            "admin": status.adminEmail if self.asked is None else self.asked,
+            "epoch": status.epoch is not None,
+            "instance": status.instanceId,
+            "registered": status.registeredAt,
+        }
+        return [name for name, value in known.items() if not value]
+
+    @property
     def claimed_by(self) -> str:
         """The e-mail of who answers for it; empty: nobody. Who claimed it answers before its next heartbeat says so."""
         return self.written_by if self.asked is None else self.asked
@@ -82,7 +96,10 @@ def holder_of(client: SyncClient, exchange: Exchange) -> Holder | None:
     if reading is None:
         return None
     if reading.status is None:
-        raise Refused(f"The instance's status cannot be read, so nothing can be sent to it: {reading.problem}")
+        raise Refused(
+            _("The instance's status cannot be read, so nothing can be sent to it: %(problem)s")
+            % {"problem": reading.problem}
+        )
     status = reading.status
     claim = _newest_claim(exchange, status.instanceId or "")
     asked = None
@@ -107,15 +124,19 @@ def _is_under_way(claim: Command, status: ReadStatus) -> bool:
 def require(user: User, exchange: Exchange, kind: CommandType, holder: Holder | None) -> Holder:
     """That the user may send it now, and to whom. Raises Refused."""
     if not can(user, exchange, VERBS[kind]):
-        raise Refused(f"You may not {kind} on {exchange.name}: it needs the right to {VERBS[kind]}.")
+        told = {"command": kind.value, "exchange": exchange.name, "right": VERBS[kind]}
+        raise Refused(_("You may not %(command)s on %(exchange)s: it needs the right to %(right)s.") % told)
     if holder is None:
-        raise Refused(f"No instance holds {exchange.name} now, so there is nobody to tell.")
+        raise Refused(
+            _("No instance holds %(exchange)s now, so there is nobody to tell.") % {"exchange": exchange.name}
+        )
     if not holder.instance_id:
-        raise Refused("An older writer holds the exchange: it knows no commands.")
+        raise Refused(_("An older writer holds the exchange: it knows no commands."))
     if kind == CommandType.RELEASE and holder.claimed_by != user.email and not can(user, exchange, "takeover"):
-        raise Refused(f"{holder.shown['admin']} answers for it, not you.")
+        raise Refused(_("%(who)s answers for it, not you.") % {"who": holder.shown["admin"]})
     if kind == CommandType.CLAIM and holder.claimed_by not in ("", user.email) and not can(user, exchange, "takeover"):
-        raise Refused(f"{holder.shown['admin']} answers for it. Taking it over needs the right to take over.")
+        words = _("%(who)s answers for it. Taking it over needs the right to take over.")
+        raise Refused(words % {"who": holder.shown["admin"]})
     return holder
 
 
@@ -157,9 +178,10 @@ def assign(
 ) -> Command:
     """Give an idle instance an exchange. Raises Refused where the user may not, or somebody holds it."""
     if not can(user, exchange, "command"):
-        raise Refused(f"You may not start an instance on {exchange.name}: it needs the right to command.")
+        words = _("You may not start an instance on %(exchange)s: it needs the right to command.")
+        raise Refused(words % {"exchange": exchange.name})
     if holder_of(client, exchange) is not None:
-        raise Refused(f"{exchange.name} has an instance already.")
+        raise Refused(_("%(exchange)s has an instance already.") % {"exchange": exchange.name})
     return _write_and_send(
         *(client, user, exchange, CommandType.START, dict(payload), "", correlation_id, instance_id, host),
         epoch="",
@@ -192,7 +214,7 @@ def _write_and_send(
             Exchange.objects.select_for_update().get(pk=exchange.pk)
             newest = _newest_claim(exchange, instance_id)
             if (newest.pk if newest else 0) != claim:  # of two who saw the same holder, one wins
-                raise Refused("Somebody else was faster. Nothing was done: look at who answers for it now.")
+                raise Refused(_("Somebody else was faster. Nothing was done: look at who answers for it now."))
         command = Command.objects.create(
             correlation_id=correlation_id,
             exchange=exchange,

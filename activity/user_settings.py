@@ -4,7 +4,7 @@ import hashlib
 from typing import Any, Final
 
 from django.db import transaction
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 
 from activity.audit import Action, record
 from activity.models import Exchange, User, UserSettings
@@ -52,10 +52,12 @@ def digest_of(document: wire.UserSettings) -> str:
 def unknown_exchanges(document: wire.UserSettings) -> list[str]:
     """Faults: one sentence per exchange of the document that is none, with the names that are."""
     known = set(Exchange.objects.values_list("name", flat=True))
-    names = f"Known are: {', '.join(sorted(known)) or 'none'}"
-    faults = [f"symbols.{name}: there is no such exchange. {names}" for name in document.symbols if name not in known]
+    names = ", ".join(sorted(known)) or gettext("none")
+    unknown = gettext("symbols.%(name)s: there is no such exchange. Known are: %(names)s")
+    faults = [unknown % {"name": name, "names": names} for name in document.symbols if name not in known]
+    unheard = gettext("notifications.exchanges: %(name)s is no exchange. Known are: %(names)s")
     named = document.notifications.exchanges
-    return faults + [f"notifications.exchanges: {name} is no exchange. {names}" for name in named if name not in known]
+    return faults + [unheard % {"name": name, "names": names} for name in named if name not in known]
 
 
 def save_settings(user: User, document: wire.UserSettings, *, shown: str) -> None:

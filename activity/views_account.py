@@ -26,6 +26,7 @@ from activity.user_settings import (
     unknown_exchanges,
 )
 from activity.wire import settings as wire
+from activity.words import spoken
 
 #: Bytes of an imported document at the most: a thousand symbols on each of a hundred exchanges.
 IMPORT_BYTES: Final = 2_000_000
@@ -68,9 +69,10 @@ def _wanted(request: HttpRequest, present: wire.UserSettings) -> wire.UserSettin
     if source == "file":
         file = request.FILES.get("file")
         if file is None:
-            raise wire.SettingsRefused(["file: choose one first"])
+            raise wire.SettingsRefused([_("file: choose one first")])
         if (file.size or 0) > IMPORT_BYTES:
-            raise wire.SettingsRefused([f"file: it has {file.size} bytes, and {IMPORT_BYTES} are the most"])
+            words = _("file: it has %(size)s bytes, and %(most)s are the most")
+            raise wire.SettingsRefused([words % {"size": file.size, "most": IMPORT_BYTES}])
         return wire.read_settings(file.read())
     return wire.read_settings(request.POST.get("document", ""))
 
@@ -118,7 +120,9 @@ def user_settings(request: HttpRequest) -> HttpResponse:
             messages.success(request, _("Saved. A running instance follows when it is told to reload its settings."))
             return redirect("account")
     except wire.SettingsRefused as refused:
-        return _settings_page(request, 400, faults=refused.faults, typed=request.POST.get("document"))
+        return _settings_page(
+            request, 400, faults=[spoken(one) for one in refused.faults], typed=request.POST.get("document")
+        )
     except ChangedMeanwhile:
         stale = _("These settings were changed elsewhere meanwhile. What follows is the difference to them as of now.")
         return _review(request, present, wanted, status=409, stale=stale)

@@ -6,13 +6,14 @@ from typing import Final
 from channels.db import database_sync_to_async
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from activity.access import visible_exchanges
 from activity.audit import Action, record
 from activity.exports import FORMATS, csv_lines, json_lines
-from activity.filters import Filter
+from activity.filters import Filter, FilterError
 from activity.history import read_page
 from activity.store.client import StoreUnavailable, pages_client
 from perseus_admin import config
@@ -59,12 +60,12 @@ def export_entries(request: HttpRequest, form: str) -> HttpResponse | StreamingH
     try:
         given = {name: value for name, value in request.GET.items() if isinstance(value, str)}
         where = Filter.read({**given, "exchange": given.get("of") or given.get("exchange", "")})
-    except ValueError as error:
-        return HttpResponse(str(error), status=400, content_type="text/plain; charset=utf-8")
+    except FilterError as error:
+        return HttpResponse(error.said, status=400, content_type="text/plain; charset=utf-8")
     names = list(visible_exchanges(request.user).values_list("name", flat=True))
     if where.exchange and where.exchange not in names:
-        known = ", ".join(names) or "none"
-        words = f"exchange: {where.exchange} is none that you may view; known: {known}"
+        told = {"name": where.exchange, "known": ", ".join(names) or _("none")}
+        words = _("exchange: %(name)s is none that you may view; known: %(known)s") % told
         return HttpResponse(words, status=404, content_type="text/plain; charset=utf-8")
     wanted = [where.exchange] if where.exchange else names
     record(Action.EXPORTED, f"entries as {form}", after={"filter": where.query, "exchanges": wanted})

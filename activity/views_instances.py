@@ -2,13 +2,15 @@
 
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
+from pydantic import ValidationError
 
 from activity.access import can, visible_exchanges
 from activity.cards import card_of
@@ -21,7 +23,19 @@ from activity.store.standby import read_standbys
 from activity.text import milliseconds, visible
 from activity.user_settings import settings_of
 from activity.wire.commands import Assignment
+from activity.wire.said import fault
+from activity.words import spoken
 from perseus_admin import config
+
+#: What is said of an exchange that no readable instance holds.
+GONE: Final[dict[str, Any]] = {
+    "lost": gettext_lazy("lost"),
+    "ended": gettext_lazy("ended"),
+    "never": gettext_lazy("never"),
+    "unknown": gettext_lazy("unknown"),
+    "foreign": gettext_lazy("foreign"),
+    "unreadable": gettext_lazy("unreadable"),
+}
 
 
 def _steerable(user: User) -> list[Exchange]:
@@ -39,7 +53,8 @@ def instances(request: HttpRequest) -> HttpResponse:
     try:
         client = pages_client(config.settings().redis)
         views = read_instances(client, [(exchange.pk, exchange.name) for exchange in exchanges])
-        context["cards"] = [card_of(view, now, x.display_name) for x, view in zip(exchanges, views, strict=True)]
+        cards = [card_of(view, now, x.display_name) for x, view in zip(exchanges, views, strict=True)]
+        context["cards"] = [(card, GONE.get(card.cond, "")) for card in cards]
         for exchange in exchanges:
             context["standbys"] += [
                 (exchange.name, one.status, one.left_ms) for one in read_standbys(client, exchange.pk)
@@ -47,7 +62,7 @@ def instances(request: HttpRequest) -> HttpResponse:
         if _steerable(request.user):
             context["idle"] = [_shown(view, now) for view in read_idle(client)]
     except StoreUnavailable as error:
-        context["trouble"] = str(error)
+        context["trouble"] = spoken(error)
     context["may_assign"] = bool(_steerable(request.user))
     return render(request, "instances.html", context, status=503 if context["trouble"] else 200)
 
@@ -94,12 +109,15 @@ def assign_exchange(request: HttpRequest, instance_id: str) -> HttpResponse:
             correlation_id=uuid.UUID(request.POST.get("correlation", "")),
         )
     except StoreUnavailable as error:
-        return _page(request, None, choices, str(error), 503)
+        return _page(request, None, choices, spoken(error), 503)
     except Refused as refused:
         return _page(request, found, choices, str(refused), 409)
-    except ValueError as error:  # pydantic's too
-        lines = str(error).splitlines()
-        return _page(request, found, choices, visible(": ".join(line.strip() for line in lines[1:3]) or lines[0]), 400)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        words = spoken(fault(".".join(map(str, first["loc"])), first))
+        return _page(request, found, choices, visible(words), 400)
+    except ValueError as error:
+        return _page(request, found, choices, visible(spoken(error)), 400)
     return redirect("exchange", exchange.name)
 
 

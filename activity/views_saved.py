@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from activity.access import visible_exchanges
-from activity.filters import FIELDS, Filter
+from activity.filters import FIELDS, Filter, FilterError
 from activity.models import SavedView, User
 
 #: Views of one user at the most: a menu of more is no help.
@@ -56,10 +56,10 @@ def save(request: HttpRequest) -> HttpResponse:
         view = SavedView(user=user, name=name, path=path, query=_query(request.POST.get("query", "")))
         view.full_clean(exclude=["user"], validate_unique=False, validate_constraints=False)
     except ValidationError as error:
-        messages.error(request, f"{_('Not saved.')} {'; '.join(error.messages)}")
+        messages.error(request, _("Not saved. %(why)s") % {"why": "; ".join(error.messages)})
         return redirect(path)
-    except ValueError as error:
-        messages.error(request, f"{_('Not saved.')} {error}")
+    except FilterError as error:
+        messages.error(request, _("Not saved. %(why)s") % {"why": error.said})
         return redirect(path)
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)  # two at once count each other

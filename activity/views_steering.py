@@ -13,6 +13,7 @@ from allauth.core.exceptions import ReauthenticationRequired
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -27,6 +28,7 @@ from activity.store.standby import read_standbys
 from activity.text import visible
 from activity.user_settings import settings_of
 from activity.wire.commands import CommandType, InstanceCommand
+from activity.words import spoken
 from perseus_admin import config
 
 #: Receipts that the panel shows.
@@ -34,21 +36,51 @@ RECEIPTS: Final = 6
 #: Heartbeats after which a claim that the instance has taken should be in its status.
 PATIENCE_BEATS: Final = 3
 #: What each command is called on a button.
-WORDS: Final[dict[CommandType, str]] = {
-    CommandType.CLAIM: "Claim",
-    CommandType.RELEASE: "Release",
-    CommandType.START: "Start",
-    CommandType.STOP: "Stop",
-    CommandType.PAUSE: "Pause",
-    CommandType.RESUME: "Resume",
-    CommandType.SWITCH_MODE: "Switch mode",
-    CommandType.RELOAD_SETTINGS: "Reload settings",
-    CommandType.ADD_SYMBOL: "Add symbol",
-    CommandType.REMOVE_SYMBOL: "Remove symbol",
-    CommandType.HANDOVER: "Hand over",
+WORDS: Final[dict[CommandType, Any]] = {
+    CommandType.CLAIM: gettext_lazy("Claim"),
+    CommandType.RELEASE: gettext_lazy("Release"),
+    CommandType.START: gettext_lazy("Start"),
+    CommandType.STOP: gettext_lazy("Stop"),
+    CommandType.PAUSE: gettext_lazy("Pause"),
+    CommandType.RESUME: gettext_lazy("Resume"),
+    CommandType.SWITCH_MODE: gettext_lazy("Switch mode"),
+    CommandType.RELOAD_SETTINGS: gettext_lazy("Reload settings"),
+    CommandType.ADD_SYMBOL: gettext_lazy("Add symbol"),
+    CommandType.REMOVE_SYMBOL: gettext_lazy("Remove symbol"),
+    CommandType.HANDOVER: gettext_lazy("Hand over"),
+}
+#: What the parts of a holder are called.
+PARTS: Final[dict[str, Any]] = {
+    "host": gettext_lazy("host"),
+    "ip": gettext_lazy("ip"),
+    "admin": gettext_lazy("admin"),
+    "state": gettext_lazy("state"),
+    "epoch": gettext_lazy("epoch"),
+    "instance": gettext_lazy("instance"),
+    "registered": gettext_lazy("registered"),
+}
+#: What stands in a part that is not known: forms send and compare it in English, and show it in the reader's language.
+LACKING: Final[dict[str, Any]] = {
+    "ip": gettext_lazy("not detected"),
+    "admin": gettext_lazy("nobody"),
+    "epoch": gettext_lazy("none"),
+    "instance": gettext_lazy("an older writer"),
+    "registered": gettext_lazy("unknown"),
 }
 #: These are sent from the panel: there is nothing to type and nothing that could not be taken back.
 AT_ONCE: Final = (CommandType.RELEASE, CommandType.START, CommandType.PAUSE, CommandType.RESUME)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One fact about the holder, as a form shows it (`said`), sends it back (`sent`) and marks it."""
+
+    name: str
+    label: Any
+    sent: str
+    said: Any
+    changed: bool
+    before: str
 
 
 def _client() -> SyncClient:
@@ -65,7 +97,7 @@ class Button:
     """A command that may be offered. `why_not` says why it cannot be sent now."""
 
     kind: CommandType
-    words: str
+    words: Any
     at_once: bool
     why_not: str
 
@@ -127,7 +159,7 @@ def steering_context(request: HttpRequest, exchange: Exchange) -> dict[str, Any]
         holder = holder_of(client, exchange)
         standbys = len(read_standbys(client, exchange.pk))
     except (StoreUnavailable, Refused) as error:
-        trouble = str(error)
+        trouble = spoken(error)
     claimed = holder.claimed_by if holder else ""
     mine = bool(claimed) and claimed == user.email
     may_claim = can(user, exchange, "claim")
@@ -158,7 +190,7 @@ def steering(request: HttpRequest, name: str) -> HttpResponse:
     """The panel alone, for the page's script."""
     exchange = visible_exchanges(request.user).filter(name=name).first()
     if exchange is None:
-        return HttpResponse("no exchange that you may view", status=404, content_type="text/plain; charset=utf-8")
+        return HttpResponse(_("no exchange that you may view"), status=404, content_type="text/plain; charset=utf-8")
     return render(request, "parts/steering.html", steering_context(request, exchange))
 
 
@@ -185,7 +217,7 @@ def _payload(request: HttpRequest, kind: CommandType, user: User, exchange: Exch
     try:
         command.read_payload()
     except ValueError as error:
-        raise _Wrong(str(error).removeprefix("payload.")) from None
+        raise _Wrong(spoken(error).removeprefix("payload.")) from None
     return payload
 
 
@@ -231,7 +263,7 @@ def command(request: HttpRequest, name: str, kind: str) -> HttpResponse:
     except Refused as refused:
         return _form(request, exchange, wanted, None, str(refused), status=409)
     except StoreUnavailable as error:
-        return _form(request, exchange, wanted, None, str(error), status=503)
+        return _form(request, exchange, wanted, None, spoken(error), status=503)
     if request.method != "POST":
         return _form(request, exchange, wanted, holder)
     if _was_sent(request, user, exchange):
@@ -272,8 +304,12 @@ def _form(
         standbys = read_standbys(_client(), exchange.pk)
     takes = bool(holder and kind == CommandType.CLAIM and holder.claimed_by not in ("", user.email))
     own = settings_of(user) if kind == CommandType.RELOAD_SETTINGS else None
+    lacking = {*holder.lacking} if holder else set()
     parts = [
-        (part, value, bool(shown and part in shown and shown[part] != value), (shown or {}).get(part, ""))
+        Part(
+            *(part, PARTS[part], value, LACKING[part] if part in lacking else value),
+            *(bool(shown and part in shown and shown[part] != value), (shown or {}).get(part, "")),
+        )
         for part, value in (holder.shown.items() if holder else ())
     ]
     context = {

@@ -23,6 +23,7 @@ from activity.rows import Row, row_of
 from activity.store.client import StoreUnavailable, pages_client
 from activity.text import milliseconds
 from activity.wire.status import HEARTBEAT_SECONDS
+from activity.words import spoken
 from perseus_admin import config
 
 #: Newest entries among which the errors at the bottom are looked for.
@@ -56,8 +57,8 @@ def _look(exchanges: Sequence[Exchange]) -> dict[str, Any]:
         now = datetime.now(UTC)  # ages are counted from the TTLs just read
         entries = read_page(client, names, count=LOOKED_THROUGH, cursor=None).entries
     except StoreUnavailable as error:
-        cards = [unknown_card(x.pk, x.name, x.display_name, str(error)) for x in exchanges]
-        return {"cards": cards, "errors": [], "cursors": {}, "now": datetime.now(UTC), "trouble": str(error)}
+        cards = [unknown_card(x.pk, x.name, x.display_name, spoken(error)) for x in exchanges]
+        return {"cards": cards, "errors": [], "cursors": {}, "now": datetime.now(UTC), "trouble": spoken(error)}
     cards = [card_of(view, now, x.display_name) for x, view in zip(exchanges, views, strict=True)]
     errors = [row_of(name, entry) for name, entry in entries if entry.kind == "error"][:ERRORS]
     return {"cards": cards, "errors": errors, "cursors": cursors, "now": now, "trouble": ""}

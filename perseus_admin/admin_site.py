@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import resolve_url
 from django.urls import reverse
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
 
@@ -19,7 +20,7 @@ class PerseusAdminSite(admin.AdminSite):
 
     site_header = "Perseus"
     site_title = "Perseus"
-    index_title = "Administration"
+    index_title = _("Administration")
 
     @method_decorator(never_cache)
     @method_decorator(login_not_required)

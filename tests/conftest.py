@@ -4,11 +4,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.utils import translation
 
 from tests.environment import SOCKET
 from tests.redis_cluster import RedisCluster, running_cluster
 from tests.servers import REDIS_BINARIES, RedisServer, running_redis
 from tests.web import WebServer, copy_of, make_data_folder
+
+
+@pytest.fixture(autouse=True)
+def _no_language_left() -> Iterator[None]:
+    """A request in German leaves its thread speaking German; the next test begins in English."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from typing import Final
 from django.db import DatabaseError, connection
 from django.db.models import Count, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from activity.doctor.lines import Line, error, ok, warning
 from activity.doctor.redis_lines import redis_lines, skew
@@ -19,6 +20,8 @@ from activity.store.health import read_stream_health
 from activity.store.ownership import read_ownership_now
 from activity.store.stream import START
 from activity.wire.entries import RETENTION_DAYS, EntryId
+from activity.words import number as shown
+from activity.words import spoken
 
 #: A recorder archives an entry within a second; what waits longer than this waits for a recorder.
 LAG_SECONDS: Final = 60
@@ -48,16 +51,19 @@ def _database() -> Iterator[Line]:
     except DatabaseError as trouble:
         text = str(trouble).strip().partition("\n")[0]
         yield error(
-            "Database", f"cannot be used: {text}", "Start it, or look into DATABASE_URL and PERSEUS_DATABASE_CA."
+            _("Database"),
+            _("cannot be used: %(problem)s") % {"problem": text},
+            _("Start it, or look into DATABASE_URL and PERSEUS_DATABASE_CA."),
         )
     except CannotCompare as trouble:
-        yield error("Database schema", str(trouble), "Do what it says, then run the doctor again.")
+        yield error(_("Database schema"), spoken(trouble), _("Do what it says, then run the doctor again."))
     else:
         if drift:
-            yield error("Database schema", f"has drifted:\n{describe(drift)}", remedy("default", drift))
+            found = _("has drifted:\n%(differences)s") % {"differences": describe(drift)}
+            yield error(_("Database schema"), found, remedy("default", drift))
         else:
-            truth = "schema.sql" if connection.vendor == "postgresql" else "the models"
-            yield ok("Database schema", f"equal to {truth}")
+            equal = _("equal to schema.sql") if connection.vendor == "postgresql" else _("equal to the models")
+            yield ok(_("Database schema"), equal)
 
 
 def _postgres() -> Iterator[Line]:
@@ -71,14 +77,19 @@ def _postgres() -> Iterator[Line]:
         )
         clock, version, encrypted, protocol = cursor.fetchone()
     took = time.monotonic() - began
-    yield ok("Database", f"Postgres {version} at {connection.settings_dict['HOST']}, {took * 1000:.1f} ms")
+    told = {"version": version, "host": connection.settings_dict["HOST"], "ms": shown(took * 1000, 1)}
+    yield ok(_("Database"), _("Postgres %(version)s at %(host)s, %(ms)s ms") % told)
     if encrypted:
-        yield ok("Database TLS", f"{protocol}, certificate and host name verified")
+        found = _("%(protocol)s, certificate and host name verified") % {"protocol": protocol}
+        yield ok(_("Database TLS"), found)
     else:
         yield error(
-            "Database TLS", "this connection is not encrypted", "Set `ssl = on` with a certificate in postgresql.conf."
+            _("Database TLS"),
+            _("this connection is not encrypted"),
+            _("Set `ssl = on` with a certificate in postgresql.conf."),
         )
-    yield skew("Database's clock", (float(clock) - wall - took / 2) * 1000, "the machine of Postgres")
+    ntp = _("Let NTP keep the time on this machine and on the machine of Postgres (timedatectl set-ntp true).")
+    yield skew(_("Database's clock"), (float(clock) - wall - took / 2) * 1000, ntp)
 
 
 def _sqlite() -> Iterator[Line]:
@@ -87,10 +98,11 @@ def _sqlite() -> Iterator[Line]:
         mode = cursor.fetchone()[0]
     name = str(connection.settings_dict["NAME"])
     if mode == "wal" or ":memory:" in name or "mode=memory" in name:
-        yield ok("Database", f"SQLite in {name}, for one machine")
+        yield ok(_("Database"), _("SQLite in %(file)s, for one machine") % {"file": name})
     else:
-        text = f"SQLite in {name} with journal mode {mode}: readers and writers wait for each other"
-        yield error("Database", text, "Put the data folder on a local disk: WAL needs shared memory.")
+        text = _("SQLite in %(file)s with journal mode %(mode)s: readers and writers wait for each other")
+        remedy = _("Put the data folder on a local disk: WAL needs shared memory.")
+        yield error(_("Database"), text % {"file": name, "mode": mode}, remedy)
 
 
 # --- exchanges: streams and the recorder ---
@@ -105,7 +117,7 @@ def _exchanges(client: SyncClient, hidden: Collection[int]) -> Iterator[Line]:
     except DatabaseError:
         return  # said by the database's own lines
     if not exchanges:
-        yield warning("Exchanges", "there is none to look at", "Add the first one in the Django admin.")
+        yield warning(_("Exchanges"), _("there is none to look at"), _("Add the first one in the Django admin."))
         return
     try:
         streams = read_stream_health(client, [(one.name, cursors.get(one.pk, START)) for one in exchanges])
@@ -114,53 +126,66 @@ def _exchanges(client: SyncClient, hidden: Collection[int]) -> Iterator[Line]:
         return  # said by Redis' own lines
     now = time.time()
     for exchange, stream, record in zip(exchanges, streams, records, strict=True):
+        name = _("Stream of %(exchange)s") % {"exchange": exchange.name}
         if not stream.length:
-            yield ok(f"Stream of {exchange.name}", "empty")
+            yield ok(name, _("empty"))
         else:
-            age = _days(now - stream.oldest.milliseconds / 1000)
-            oldest = f"the oldest {_moment(stream.oldest)} ({age}; kept for {RETENTION_DAYS} days)"
-            yield ok(f"Stream of {exchange.name}", f"{stream.length:,} entries, {oldest}")
+            told = {
+                "number": shown(stream.length),
+                "moment": _moment(stream.oldest),
+                "age": _days(now - stream.oldest.milliseconds / 1000),
+                "days": RETENTION_DAYS,
+            }
+            yield ok(name, _("%(number)s entries, the oldest %(moment)s (%(age)s; kept for %(days)s days)") % told)
         yield _recorder(exchange, cursors.get(exchange.pk), stream.behind, now)
         yield from _deaths(exchange, record, now)
         if number := gaps.get(exchange.pk):
             yield warning(
-                f"Archive of {exchange.name}",
-                f"{number} gaps were found in the last 7 days",
-                "Look at them in the Django admin (gaps in the archive), and keep a recorder running.",
+                _("Archive of %(exchange)s") % {"exchange": exchange.name},
+                _("%(number)s gaps were found in the last 7 days") % {"number": number},
+                _("Look at them in the Django admin (gaps in the archive), and keep a recorder running."),
             )
 
 
 def _recorder(exchange: Exchange, cursor: EntryId | None, behind: EntryId | None, now: float) -> Line:
-    name = f"Recorder of {exchange.name}"
+    name = _("Recorder of %(exchange)s") % {"exchange": exchange.name}
     if behind is None:
-        return ok(name, "has archived everything")
+        return ok(name, _("has archived everything"))
     lag = now - behind.milliseconds / 1000
-    found = f"the oldest entry that is not archived is {_days(lag)} old ({behind})"
+    told = {"age": _days(lag), "id": behind}
+    found = _("the oldest entry that is not archived is %(age)s old (%(id)s)") % told
     if cursor is None:
-        found = f"has never archived this exchange; {found}"
+        found = (
+            _("has never archived this exchange; the oldest entry that is not archived is %(age)s old (%(id)s)") % told
+        )
     if lag < LAG_SECONDS:
         return ok(name, found)
-    return error(
-        name, found, "Start `manage.py recorder` (`up` runs it by itself), or look into its log for what is away."
-    )
+    remedy = _("Start `manage.py recorder` (`up` runs it by itself), or look into its log for what is away.")
+    return error(name, found, remedy)
 
 
 def _deaths(exchange: Exchange, record: OwnershipRecord, now: float) -> Iterator[Line]:
     """What Redis still keeps of deaths for a recorder to write down."""
-    name = f"Deaths of {exchange.name}"
+    name = _("Deaths of %(exchange)s") % {"exchange": exchange.name}
     if record.lost_uncounted:
         yield error(
             name,
-            f"{len(record.unreported)} wait to be written down, and of {record.lost_uncounted} more only the number is "
-            "left: nobody will know who they were",
-            "Start `manage.py recorder` (`up` runs it by itself): it writes down what is left, and the number of the "
-            "others as one entry. Keep it running.",
+            _(
+                "%(number)s wait to be written down, and of %(lost)s more only the number is left: nobody will know "
+                "who they were"
+            )
+            % {"number": len(record.unreported), "lost": record.lost_uncounted},
+            _(
+                "Start `manage.py recorder` (`up` runs it by itself): it writes down what is left, and the number of "
+                "the others as one entry. Keep it running."
+            ),
         )
     elif record.unreported and (late := now - record.unreported[0].noticed_ms / 1000) > LAG_SECONDS:
         yield error(
             name,
-            f"{len(record.unreported)} wait to be written down, the oldest for {_days(late)}",
-            "Start `manage.py recorder` (`up` runs it by itself), or look into its log for what is away.",
+            _("%(number)s wait to be written down, the oldest for %(age)s")
+            % {"number": len(record.unreported), "age": _days(late)},
+            _("Start `manage.py recorder` (`up` runs it by itself), or look into its log for what is away."),
         )
 
 
@@ -176,7 +201,9 @@ def _days(seconds: float) -> str:
         return f"{max(0.0, seconds):.0f} s"
     if seconds < 7200:
         return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"
+    if seconds < 172_800:
+        return f"{seconds / 3600:.0f} h"
+    return _("%(days)s days") % {"days": f"{seconds / 86_400:.0f}"}
 
 
 # --- notifications ---
@@ -187,21 +214,27 @@ def _notifications(hidden: Collection[int]) -> Iterator[Line]:
         channels = list(_channels(hidden))
         for channel in channels:
             waiting = channel.deliveries.filter(state=Delivery.State.WAITING, test=False).order_by("id").first()
-            name = f"Notifications to {channel.name}"
+            name = _("Notifications to %(channel)s") % {"channel": channel.name}
             if waiting is None:
-                yield ok(name, f"{channel.shown_url}: nothing waits")
+                yield ok(name, _("%(url)s: nothing waits") % {"url": channel.shown_url})
             else:
-                age = _days((timezone.now() - waiting.created_at).total_seconds())
+                told = {
+                    "url": channel.shown_url,
+                    "number": waiting.pk,
+                    "age": _days((timezone.now() - waiting.created_at).total_seconds()),
+                    "failures": channel.failures,
+                    "reason": waiting.reason,
+                }
                 yield error(
                     name,
-                    f"{channel.shown_url}: delivery {waiting.pk} waits since {age}, "
-                    f"{channel.failures} failures in a row: {waiting.reason}",
-                    "Correct its URL in the Django admin, or wait until the service is back: nothing is lost.",
+                    _("%(url)s: delivery %(number)s waits since %(age)s, %(failures)s failures in a row: %(reason)s")
+                    % told,
+                    _("Correct its URL in the Django admin, or wait until the service is back: nothing is lost."),
                 )
     except DatabaseError:
         return  # said by the database's own lines
     if not channels:
-        yield ok("Notifications", "no channel; they are added in the Django admin")
+        yield ok(_("Notifications"), _("no channel; they are added in the Django admin"))
 
 
 def _channels(hidden: Collection[int]) -> QuerySet[NotificationChannel]:

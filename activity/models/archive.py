@@ -9,6 +9,7 @@ from typing import ClassVar, Final
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from activity.models.exchanges import Exchange
@@ -64,16 +65,18 @@ class ArchivedEntry(models.Model):
     Bytes that are not UTF-8 stand in the texts as U+FFFD and NUL, which Postgres refuses, as U+2400.
     """
 
-    exchange = models.ForeignKey(Exchange, on_delete=models.PROTECT, db_index=False, related_name="archived_entries")
-    ms = models.BigIntegerField(help_text=_ENTRY_ID_HELP)
-    seq = models.BigIntegerField()
-    raw = models.BinaryField()
-    event = models.CharField(max_length=EVENT_CHARS)
-    state = models.CharField(max_length=16)
-    host = models.CharField(max_length=HOST_CHARS)
-    admin = models.CharField(max_length=ADMIN_CHARS)
-    text = models.TextField()
-    recorded_at = models.DateTimeField(default=timezone.now)
+    exchange = models.ForeignKey(
+        Exchange, verbose_name=_("exchange"), on_delete=models.PROTECT, db_index=False, related_name="archived_entries"
+    )
+    ms = models.BigIntegerField(_("ms"), help_text=_ENTRY_ID_HELP)
+    seq = models.BigIntegerField(_("seq"))
+    raw = models.BinaryField(_("raw"))
+    event = models.CharField(_("event"), max_length=EVENT_CHARS)
+    state = models.CharField(_("state"), max_length=16)
+    host = models.CharField(_("host"), max_length=HOST_CHARS)
+    admin = models.CharField(_("admin"), max_length=ADMIN_CHARS)
+    text = models.TextField(_("text"))
+    recorded_at = models.DateTimeField(_("recorded at"), default=timezone.now)
 
     class Meta:
         db_table = "archived_entries"
@@ -110,19 +113,24 @@ class ArchivedEntry(models.Model):
 class ArchiveCursor(models.Model):
     """How far one exchange's stream has been archived. Its row is locked while entries are added."""
 
-    exchange = models.OneToOneField(Exchange, on_delete=models.CASCADE, primary_key=True, related_name="archive_cursor")
-    ms = models.BigIntegerField(default=0)
-    seq = models.BigIntegerField(default=0)
+    exchange = models.OneToOneField(
+        Exchange, verbose_name=_("exchange"), on_delete=models.CASCADE, primary_key=True, related_name="archive_cursor"
+    )
+    ms = models.BigIntegerField(_("ms"), default=0)
+    seq = models.BigIntegerField(_("seq"), default=0)
     restarts = models.BigIntegerField(
+        _("restarts"),
         default=0,
         help_text=_(
             "How often the stream began anew, or lacked an entry that it had had: Redis was emptied or fell back."
         ),
     )
-    updated_at = models.DateTimeField(auto_now=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
     class Meta:
         db_table = "archive_cursors"
+        verbose_name = _("archive cursor")
+        verbose_name_plural = _("archive cursors")
 
     def __str__(self) -> str:
         return f"{self.exchange} at {self.entry_id}"
@@ -144,13 +152,17 @@ class ArchiveGap(models.Model):
         BEYOND = "beyond", _("the id is larger than SQL can hold")
         CONFLICT = "conflict", _("the stream gave an id to a second, different entry after it began anew")
 
-    exchange = models.ForeignKey(Exchange, on_delete=models.PROTECT, db_index=False, related_name="archive_gaps")
-    after_ms = models.BigIntegerField(help_text=_("The newest entry before the gap."))
-    after_seq = models.BigIntegerField()
-    first_ms = models.BigIntegerField(null=True, help_text=_("The first entry behind it; empty while there is none."))
-    first_seq = models.BigIntegerField(null=True)
-    reason = models.CharField(max_length=16, choices=Reason.choices)
-    found_at = models.DateTimeField(default=timezone.now)
+    exchange = models.ForeignKey(
+        Exchange, verbose_name=_("exchange"), on_delete=models.PROTECT, db_index=False, related_name="archive_gaps"
+    )
+    after_ms = models.BigIntegerField(_("after ms"), help_text=_("The newest entry before the gap."))
+    after_seq = models.BigIntegerField(_("after seq"))
+    first_ms = models.BigIntegerField(
+        _("first ms"), null=True, help_text=_("The first entry behind it; empty while there is none.")
+    )
+    first_seq = models.BigIntegerField(_("first seq"), null=True)
+    reason = models.CharField(_("reason"), max_length=16, choices=Reason.choices)
+    found_at = models.DateTimeField(_("found at"), default=timezone.now)
 
     class Meta:
         db_table = "archive_gaps"
@@ -162,7 +174,8 @@ class ArchiveGap(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.exchange}: {self.reason} after {self.after}"
+        told = {"exchange": self.exchange, "reason": self.reason, "after": self.after}
+        return gettext("%(exchange)s: %(reason)s after %(after)s") % told
 
     @property
     def after(self) -> EntryId:

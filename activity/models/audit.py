@@ -5,6 +5,7 @@ import json
 from typing import ClassVar, Final
 
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from activity.models.append_only import AppendOnly
@@ -38,27 +39,30 @@ class AuditEvent(models.Model):
         COMMANDED = "commanded", _("commanded")
         ASSIGNED = "assigned", _("assigned an exchange")
 
-    number = models.BigIntegerField(primary_key=True)
-    at = models.DateTimeField()
-    action = models.CharField(max_length=32, choices=Action.choices)
-    actor_id = models.BigIntegerField(null=True, help_text=_("The user's id; empty where nobody was signed in."))
-    actor = models.CharField(max_length=254, help_text=_("The user's e-mail at that time."))
-    via = models.CharField(max_length=100, help_text=_("web, or the command that did it."))
-    ip = models.CharField(max_length=45)
-    exchange_id = models.BigIntegerField(null=True)
-    exchange = models.CharField(max_length=64)
-    host = models.CharField(max_length=255, help_text=_("The instance's host, where it is about one."))
-    subject = models.CharField(max_length=300, help_text=_("What it was done to."))
-    before = models.TextField(help_text=_("JSON; empty where there was nothing before."))
-    after = models.TextField(help_text=_("JSON; empty where there is nothing after."))
-    reason = models.TextField()
-    correlation_id = models.UUIDField(null=True)
-    previous = models.CharField(max_length=64)
-    hash = models.CharField(max_length=64)
+    number = models.BigIntegerField(_("number"), primary_key=True)
+    at = models.DateTimeField(_("at"))
+    action = models.CharField(_("action"), max_length=32, choices=Action.choices)
+    actor_id = models.BigIntegerField(
+        _("actor id"), null=True, help_text=_("The user's id; empty where nobody was signed in.")
+    )
+    actor = models.CharField(_("actor"), max_length=254, help_text=_("The user's e-mail at that time."))
+    via = models.CharField(_("via"), max_length=100, help_text=_("web, or the command that did it."))
+    ip = models.CharField(_("ip"), max_length=45)
+    exchange_id = models.BigIntegerField(_("exchange id"), null=True)
+    exchange = models.CharField(_("exchange"), max_length=64)
+    host = models.CharField(_("host"), max_length=255, help_text=_("The instance's host, where it is about one."))
+    subject = models.CharField(_("subject"), max_length=300, help_text=_("What it was done to."))
+    before = models.TextField(_("before"), help_text=_("JSON; empty where there was nothing before."))
+    after = models.TextField(_("after"), help_text=_("JSON; empty where there is nothing after."))
+    reason = models.TextField(_("reason"))
+    correlation_id = models.UUIDField(_("correlation id"), null=True)
+    previous = models.CharField(_("previous"), max_length=64)
+    hash = models.CharField(_("hash"), max_length=64)
 
     class Meta:
         db_table = "audit_events"
         verbose_name = _("audit event")
+        verbose_name_plural = _("audit events")
         ordering: ClassVar = ["-number"]
         constraints: ClassVar = [AppendOnly(name="audit_events_append_only")]
         indexes: ClassVar = [
@@ -68,7 +72,7 @@ class AuditEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.number}: {self.actor or 'nobody'} {self.get_action_display()} {self.subject}".rstrip()
+        return f"{self.number}: {self.actor or gettext('nobody')} {self.get_action_display()} {self.subject}".rstrip()
 
     def digest(self) -> str:
         """What `hash` must be: of every other column, in the order in which they are declared."""

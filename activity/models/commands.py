@@ -3,6 +3,7 @@
 from typing import ClassVar, Final
 
 from django.db import models
+from django.utils.translation import gettext, gettext_noop
 from django.utils.translation import gettext_lazy as _
 
 from activity.models.exchanges import Exchange
@@ -13,6 +14,32 @@ from activity.wire.commands import CommandType
 OPEN: Final = ("requested", "delivered", "acknowledged")
 #: Commands about who answers for an instance.
 CLAIMS: Final = (CommandType.CLAIM, CommandType.RELEASE)
+#: What a worker (instance/obey.py) or `settling` writes of a command, in English as everything that is stored.
+_REPORTS: Final = frozenset(
+    {
+        gettext_noop("the instance did not take it within 30 s"),
+        gettext_noop("it never reached Redis"),
+        gettext_noop("the instance took it and ended before it reported: what was done is not known"),
+        gettext_noop("started"),
+        gettext_noop("stopped; the instance keeps the exchange and waits for a start"),
+        gettext_noop("paused"),
+        gettext_noop("goes on"),
+        gettext_noop("told"),
+        gettext_noop("noted"),
+        gettext_noop("waits for a start"),
+        gettext_noop("the program was started anew"),
+        gettext_noop("nobody answers for it, shown from its next heartbeat on"),
+        gettext_noop("the instance no longer holds the exchange"),
+        gettext_noop("the instance is between two epochs: send it again in a moment"),
+        gettext_noop("it has not begun to start in time"),
+        gettext_noop("it is stopped already"),
+        gettext_noop("the program has not ended in time; it is being killed"),
+        gettext_noop("no program runs now"),
+        gettext_noop("a stop or pause overtook it: the hook was killed, and what it did is not known"),
+        gettext_noop("it is not paused"),
+        gettext_noop("it has been assigned an exchange already, or ends"),
+    }
+)
 
 
 class Command(models.Model):
@@ -28,27 +55,33 @@ class Command(models.Model):
         FAILED = "failed", _("failed")
         EXPIRED = "expired", _("expired")
 
-    correlation_id = models.UUIDField(unique=True)
-    exchange = models.ForeignKey(Exchange, on_delete=models.PROTECT, related_name="commands")
-    instance_id = models.CharField(max_length=200)
-    host = models.CharField(max_length=255)
-    epoch = models.CharField(max_length=20)
-    type = models.CharField(max_length=20, choices=[(kind.value, kind.value) for kind in CommandType])
-    payload = models.JSONField(default=dict)
-    reason = models.TextField(blank=True, default="")
-    user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="commands")
-    issued_by = models.CharField(max_length=254)
-    ip = models.CharField(max_length=45)
-    state = models.CharField(max_length=12, choices=State.choices, default=State.REQUESTED)
-    text = models.TextField(blank=True, default="", help_text=_("What was done, or why not."))
-    problem = models.TextField(blank=True, default="", help_text=_("Why nobody knows more at present."))
-    requested_at = models.DateTimeField()
-    delivered_at = models.DateTimeField(null=True)
-    acknowledged_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField(null=True)
+    correlation_id = models.UUIDField(_("correlation id"), unique=True)
+    exchange = models.ForeignKey(
+        Exchange, verbose_name=_("exchange"), on_delete=models.PROTECT, related_name="commands"
+    )
+    instance_id = models.CharField(_("instance id"), max_length=200)
+    host = models.CharField(_("host"), max_length=255)
+    epoch = models.CharField(_("epoch"), max_length=20)
+    type = models.CharField(_("type"), max_length=20, choices=[(kind.value, kind.value) for kind in CommandType])
+    payload = models.JSONField(_("payload"), default=dict)
+    reason = models.TextField(_("reason"), blank=True, default="")
+    user = models.ForeignKey(
+        User, verbose_name=_("user"), null=True, on_delete=models.SET_NULL, related_name="commands"
+    )
+    issued_by = models.CharField(_("issued by"), max_length=254)
+    ip = models.CharField(_("ip"), max_length=45)
+    state = models.CharField(_("state"), max_length=12, choices=State.choices, default=State.REQUESTED)
+    text = models.TextField(_("text"), blank=True, default="", help_text=_("What was done, or why not."))
+    problem = models.TextField(_("problem"), blank=True, default="", help_text=_("Why nobody knows more at present."))
+    requested_at = models.DateTimeField(_("requested at"))
+    delivered_at = models.DateTimeField(_("delivered at"), null=True)
+    acknowledged_at = models.DateTimeField(_("acknowledged at"), null=True)
+    ended_at = models.DateTimeField(_("ended at"), null=True)
 
     class Meta:
         db_table = "commands"
+        verbose_name = _("command")
+        verbose_name_plural = _("commands")
         ordering: ClassVar = ["-id"]
         indexes: ClassVar = [
             models.Index(fields=["exchange", "id"], name="commands_by_exchange"),
@@ -56,12 +89,18 @@ class Command(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.type} on {self.exchange} by {self.issued_by}"
+        told = {"type": self.type, "exchange": self.exchange, "who": self.issued_by}
+        return gettext("%(type)s on %(exchange)s by %(who)s") % told
 
     @property
     def open(self) -> bool:
         """Whether its end is still to come."""
         return self.state in OPEN
+
+    @property
+    def said(self) -> str:
+        """`text`, in the reader's language where its words are our own. A program's own stay as they are."""
+        return gettext(self.text) if self.text in _REPORTS else self.text
 
 
 class Claim(Command):
@@ -69,3 +108,5 @@ class Claim(Command):
 
     class Meta:
         proxy = True
+        verbose_name = _("claim")
+        verbose_name_plural = _("claims")

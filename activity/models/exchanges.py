@@ -35,13 +35,14 @@ class Exchange(models.Model):
     """One exchange of the network. The contract's `exchanges` table: its id keys the status, its name the stream."""
 
     name = models.CharField(
+        _("name"),
         max_length=64,
         unique=True,
         validators=[RegexValidator(rf"^{EXCHANGE_NAME.pattern}\Z", _("Lower-case letters, digits, _ and - only."))],
         help_text=_("Lower case. Keys the exchange's stream: it never changes once an instance has written."),
     )
-    display_name = models.CharField(max_length=100)
-    active = models.BooleanField(default=True, help_text=_("Inactive exchanges have no card and no feed."))
+    display_name = models.CharField(_("display name"), max_length=100)
+    active = models.BooleanField(_("active"), default=True, help_text=_("Inactive exchanges have no card and no feed."))
     ws_url = models.CharField(
         _("WebSocket URL"), max_length=300, blank=True, default="", validators=[URLValidator(["ws", "wss"])]
     )
@@ -49,21 +50,28 @@ class Exchange(models.Model):
         _("REST URL"), max_length=300, blank=True, default="", validators=[URLValidator(["http", "https"])]
     )
     timeframes = models.JSONField(
-        default=list, blank=True, validators=[validate_text_list], help_text=_('A list such as ["1m", "1h"].')
+        _("timeframes"),
+        default=list,
+        blank=True,
+        validators=[validate_text_list],
+        help_text=_('A list such as ["1m", "1h"].'),
     )
     api_limits = models.JSONField(
+        _("api limits"),
         default=dict,
         blank=True,
         validators=[validate_object],
         help_text=_('What the exchange allows, the unit in each name, e.g. {"requests_per_minute": 1200}.'),
     )
     fee_schedule = models.JSONField(
+        _("fee schedule"),
         default=dict,
         blank=True,
         validators=[validate_object],
         help_text=_('Percent of the traded value, e.g. {"maker_percent": 0.1, "taker_percent": 0.1}.'),
     )
     geo_restrictions = models.JSONField(
+        _("geo restrictions"),
         default=list,
         blank=True,
         validators=[validate_country_codes],
@@ -72,6 +80,8 @@ class Exchange(models.Model):
 
     class Meta:
         db_table = "exchanges"
+        verbose_name = _("exchange")
+        verbose_name_plural = _("exchanges")
         ordering: ClassVar = ["name"]
         # "view" is Django's own. access.can() is the only reader of these.
         permissions: ClassVar = [

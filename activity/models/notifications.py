@@ -9,18 +9,27 @@ from typing import Any, ClassVar, Final
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
+from django.utils.functional import lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from activity.models.archive import ArchivedEntry
 from activity.models.exchanges import Exchange
 from activity.wire.status import ConnectionState
 
+
+def _to_state(state: str) -> str:
+    return gettext("Transitions to %(state)s") % {"state": state}
+
+
+_transitions: Final = lazy(_to_state, str)
+
 #: What a channel may be told of. A transition is named by the state that it leads to.
 KINDS: Final = {
     "error": _("Errors"),
     "lost": _("Deaths: an instance was lost"),
     "registry_reset": _("Registry resets: Redis lost sight of many instances at once"),
-    **{f"to:{state}": _("Transitions to %(state)s") % {"state": state} for state in ConnectionState},
+    **{f"to:{state}": _transitions(state.value) for state in ConnectionState},
     "other": _("Everything else: unknown events and malformed entries"),
 }
 
@@ -38,26 +47,34 @@ def _now_ms() -> int:
 class NotificationChannel(models.Model):
     """One place where people are told: a Discord or Slack channel, a Telegram chat, a mailbox, a webhook."""
 
-    name = models.CharField(max_length=100, unique=True, help_text=_("Shown in lists and logs instead of the URL."))
+    name = models.CharField(
+        _("name"), max_length=100, unique=True, help_text=_("Shown in lists and logs instead of the URL.")
+    )
     url = models.TextField(_("Apprise URL"))
     shown_url = models.CharField(_("URL"), max_length=300, editable=False, help_text=_("As much of it as may be seen."))
     active = models.BooleanField(
+        _("active"),
         default=True,
         help_text=_("An inactive channel is told nothing. It begins anew at the newest entry when activated."),
     )
-    kinds = models.JSONField(default=list, validators=[validate_kinds])
+    kinds = models.JSONField(_("kinds"), default=list, validators=[validate_kinds])
     exchanges = models.ManyToManyField(
-        Exchange, blank=True, related_name="channels", help_text=_("None chosen: all that there are, and will be.")
+        Exchange,
+        verbose_name=_("exchanges"),
+        blank=True,
+        related_name="channels",
+        help_text=_("None chosen: all that there are, and will be."),
     )
-    since_ms = models.BigIntegerField(default=_now_ms, editable=False)
-    paced_until = models.DateTimeField(null=True, editable=False)
-    retry_at = models.DateTimeField(null=True, editable=False)
-    failures = models.IntegerField(default=0, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
+    since_ms = models.BigIntegerField(_("since ms"), default=_now_ms, editable=False)
+    paced_until = models.DateTimeField(_("paced until"), null=True, editable=False)
+    retry_at = models.DateTimeField(_("retry at"), null=True, editable=False)
+    failures = models.IntegerField(_("failures"), default=0, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
         db_table = "notification_channels"
         verbose_name = _("notification channel")
+        verbose_name_plural = _("notification channels")
         ordering: ClassVar = ["name"]
 
     def __str__(self) -> str:
@@ -73,12 +90,16 @@ class NotificationChannel(models.Model):
 class NotificationCursor(models.Model):
     """How far one exchange's archive was looked through for one channel. Archived ids rise within an exchange."""
 
-    channel = models.ForeignKey(NotificationChannel, on_delete=models.CASCADE, db_index=False, related_name="cursors")
-    exchange = models.ForeignKey(Exchange, on_delete=models.CASCADE, related_name="+")
-    entry_id = models.BigIntegerField()
+    channel = models.ForeignKey(
+        NotificationChannel, verbose_name=_("channel"), on_delete=models.CASCADE, db_index=False, related_name="cursors"
+    )
+    exchange = models.ForeignKey(Exchange, verbose_name=_("exchange"), on_delete=models.CASCADE, related_name="+")
+    entry_id = models.BigIntegerField(_("entry id"))
 
     class Meta:
         db_table = "notification_cursors"
+        verbose_name = _("notification cursor")
+        verbose_name_plural = _("notification cursors")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["channel", "exchange"], name="notification_cursors_once")
         ]
@@ -107,18 +128,24 @@ class Delivery(models.Model):
     OPEN: ClassVar = (State.QUEUED, State.SENDING, State.WAITING)
 
     channel = models.ForeignKey(
-        NotificationChannel, on_delete=models.CASCADE, db_index=False, related_name="deliveries"
+        NotificationChannel,
+        verbose_name=_("channel"),
+        on_delete=models.CASCADE,
+        db_index=False,
+        related_name="deliveries",
     )
-    test = models.BooleanField(default=False)
-    state = models.CharField(max_length=10, choices=State.choices, default=State.QUEUED)
-    title = models.CharField(max_length=200)
-    parts = models.JSONField(default=list)
-    parts_sent = models.IntegerField(default=0)
-    attempts = models.IntegerField(default=0)
-    reason = models.CharField(max_length=400, blank=True, default="", help_text=_("Why it is not sent yet, or never."))
-    created_at = models.DateTimeField(default=timezone.now)
-    changed_at = models.DateTimeField(auto_now=True)
-    sent_at = models.DateTimeField(null=True)
+    test = models.BooleanField(_("test"), default=False)
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.QUEUED)
+    title = models.CharField(_("title"), max_length=200)
+    parts = models.JSONField(_("parts"), default=list)
+    parts_sent = models.IntegerField(_("parts sent"), default=0)
+    attempts = models.IntegerField(_("attempts"), default=0)
+    reason = models.CharField(
+        _("reason"), max_length=400, blank=True, default="", help_text=_("Why it is not sent yet, or never.")
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now)
+    changed_at = models.DateTimeField(_("changed at"), auto_now=True)
+    sent_at = models.DateTimeField(_("sent at"), null=True)
 
     class Meta:
         db_table = "notification_deliveries"
@@ -128,7 +155,7 @@ class Delivery(models.Model):
         indexes: ClassVar = [models.Index(fields=["channel", "state", "id"], name="notification_deliveries_queue")]
 
     def __str__(self) -> str:
-        return f"{self.pk} to {self.channel}"
+        return gettext("%(number)s to %(channel)s") % {"number": self.pk, "channel": self.channel}
 
     @classmethod
     def test_of(cls, channel: NotificationChannel, who: Any) -> "Delivery":
@@ -140,12 +167,16 @@ class Delivery(models.Model):
 class DeliveryEntry(models.Model):
     """Which archived entry is in which message: each in exactly one per channel."""
 
-    delivery = models.ForeignKey(Delivery, on_delete=models.CASCADE, related_name="entries")
-    channel = models.ForeignKey(NotificationChannel, on_delete=models.CASCADE, db_index=False, related_name="+")
-    entry = models.ForeignKey(ArchivedEntry, on_delete=models.PROTECT, related_name="+")
+    delivery = models.ForeignKey(Delivery, verbose_name=_("delivery"), on_delete=models.CASCADE, related_name="entries")
+    channel = models.ForeignKey(
+        NotificationChannel, verbose_name=_("channel"), on_delete=models.CASCADE, db_index=False, related_name="+"
+    )
+    entry = models.ForeignKey(ArchivedEntry, verbose_name=_("entry"), on_delete=models.PROTECT, related_name="+")
 
     class Meta:
         db_table = "notification_delivery_entries"
+        verbose_name = _("delivery entry")
+        verbose_name_plural = _("delivery entries")
         ordering: ClassVar = ["id"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["channel", "entry"], name="notification_delivery_entries_once")

@@ -48,19 +48,22 @@ def validate_time_zone(value: str) -> None:
 class User(AbstractBaseUser, PermissionsMixin):
     """An admin. The e-mail is the login and is stored in lower case."""
 
-    email = models.EmailField(unique=True)
-    display_name = models.CharField(max_length=100, blank=True, default="")
-    time_zone = models.CharField(max_length=64, default="UTC", validators=[validate_time_zone])
+    email = models.EmailField(_("email"), unique=True)
+    display_name = models.CharField(_("display name"), max_length=100, blank=True, default="")
+    time_zone = models.CharField(_("time zone"), max_length=64, default="UTC", validators=[validate_time_zone])
     language = models.CharField(
+        _("language"),
         max_length=8,
         blank=True,
         default="",
         choices=site.LANGUAGES,
         help_text=_("Empty: what the browser asks for."),
     )
-    is_staff = models.BooleanField(default=False, help_text=_("May open the Django admin."))
-    is_active = models.BooleanField(default=True, help_text=_("Instead of deleting a user, clear this."))
-    date_joined = models.DateTimeField(auto_now_add=True)
+    is_staff = models.BooleanField(_("is staff"), default=False, help_text=_("May open the Django admin."))
+    is_active = models.BooleanField(
+        _("is active"), default=True, help_text=_("Instead of deleting a user, clear this.")
+    )
+    date_joined = models.DateTimeField(_("date joined"), auto_now_add=True)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
@@ -69,6 +72,8 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         db_table = "users"
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
         ordering: ClassVar = ["email"]
         constraints: ClassVar = [
             # With the unique e-mail: no two users who differ in case only, whoever writes the row.
@@ -95,14 +100,16 @@ class User(AbstractBaseUser, PermissionsMixin):
 class UserSettings(models.Model):
     """How a user works: the document of `wire.settings.UserSettings`, without the columns of the user."""
 
-    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="settings")
-    document = models.JSONField(default=dict)
-    changed_at = models.DateTimeField(auto_now=True)
+    user = models.OneToOneField(
+        User, verbose_name=_("user"), on_delete=models.CASCADE, primary_key=True, related_name="settings"
+    )
+    document = models.JSONField(_("document"), default=dict)
+    changed_at = models.DateTimeField(_("changed at"), auto_now=True)
 
     class Meta:
         db_table = "user_settings"
-        verbose_name = "settings of a user"
-        verbose_name_plural = "settings of users"
+        verbose_name = _("settings of a user")
+        verbose_name_plural = _("settings of users")
 
     def __str__(self) -> str:
         return f"of {self.user}"
@@ -111,14 +118,16 @@ class UserSettings(models.Model):
 class SavedView(models.Model):
     """A page with its filter, under a name of its user's own."""
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="saved_views")
-    name = models.CharField(max_length=60)
-    path = models.CharField(max_length=200)
-    query = models.CharField(max_length=2000, blank=True, default="")
-    created_at = models.DateTimeField(auto_now_add=True)
+    user = models.ForeignKey(User, verbose_name=_("user"), on_delete=models.CASCADE, related_name="saved_views")
+    name = models.CharField(_("name"), max_length=60)
+    path = models.CharField(_("path"), max_length=200)
+    query = models.CharField(_("query"), max_length=2000, blank=True, default="")
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
         db_table = "saved_views"
+        verbose_name = _("saved view")
+        verbose_name_plural = _("saved views")
         ordering: ClassVar = ["name"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["user", "name"], name="saved_views_once")]
 
@@ -137,7 +146,7 @@ class ShownOnce(models.Model):
     #: What every such text begins with, so that people and scanners see what was leaked.
     PREFIX: ClassVar = ""
 
-    digest = models.CharField(max_length=64, unique=True, editable=False)
+    digest = models.CharField(_("digest"), max_length=64, unique=True, editable=False)
 
     #: The text itself, only in the process that issues it and until it has been shown. No column.
     text: str = ""
@@ -168,13 +177,15 @@ class ApiToken(ShownOnce):
 
     PREFIX: ClassVar = "perseus_"
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
-    name = models.CharField(max_length=100, help_text=_("What uses it, e.g. 'grafana in the office'."))
-    created_at = models.DateTimeField(auto_now_add=True)
-    revoked_at = models.DateTimeField(null=True, blank=True)
+    user = models.ForeignKey(User, verbose_name=_("user"), on_delete=models.CASCADE, related_name="api_tokens")
+    name = models.CharField(_("name"), max_length=100, help_text=_("What uses it, e.g. 'grafana in the office'."))
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
 
     class Meta:
         db_table = "api_tokens"
+        verbose_name = _("api token")
+        verbose_name_plural = _("api tokens")
         ordering: ClassVar = ["-created_at"]
 
     def __str__(self) -> str:

@@ -14,17 +14,26 @@ class WallLink(ShownOnce):
 
     PREFIX: ClassVar = "perseus_wall_"
 
-    name = models.CharField(max_length=100, help_text=_("Where the screen hangs, e.g. 'office, second floor'."))
-    exchanges = models.ManyToManyField(
-        Exchange, blank=True, related_name="+", help_text=_("None chosen: all that you may view, and will be.")
+    name = models.CharField(
+        _("name"), max_length=100, help_text=_("Where the screen hangs, e.g. 'office, second floor'.")
     )
-    created_by = models.ForeignKey(User, on_delete=models.CASCADE, related_name="wall_links", editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    exchanges = models.ManyToManyField(
+        Exchange,
+        verbose_name=_("exchanges"),
+        blank=True,
+        related_name="+",
+        help_text=_("None chosen: all that you may view, and will be."),
+    )
+    created_by = models.ForeignKey(
+        User, verbose_name=_("created by"), on_delete=models.CASCADE, related_name="wall_links", editable=False
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True, editable=False)
 
     class Meta:
         db_table = "wall_links"
         verbose_name = _("wall link")
+        verbose_name_plural = _("wall links")
         ordering: ClassVar = ["-created_at"]
 
     def __str__(self) -> str:

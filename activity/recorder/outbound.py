@@ -18,6 +18,7 @@ import apprise
 import requests
 
 from activity.recorder.pacing import Pacer, seconds_between, told_wait
+from activity.wire.said import said as _
 
 #: Seconds until a connection is made, and between two pieces of an answer.
 TIMEOUT_SECONDS: Final = 10.0
@@ -29,6 +30,14 @@ ANSWER_BYTES: Final = 1_000_000
 MESSAGE_BYTES: Final = 30_000
 #: A piece of a URL that is shorter is no secret, and would be found in every other word.
 _SECRET_LENGTH: Final = 4
+_WRONG_PARTS: Final = _(
+    "Apprise cannot make a service of this URL: a part of it is missing or wrong. "
+    "The forms of all services: https://appriseit.com/services/"
+)
+_NO_SERVICE: Final = _(
+    "Apprise cannot make a service of this URL: no service has its scheme, or parts are missing. "
+    "The forms of all services: https://appriseit.com/services/"
+)
 
 
 class BadUrl(Exception):
@@ -70,11 +79,7 @@ class Service:
             self._plugin: Any = apprise.Apprise.instantiate(self._url, asset=_asset())
         if self._plugin is None:
             known = bool(said) and not any("unsupported" in line.lower() for line in said)
-            raise BadUrl(
-                "Apprise cannot make a service of this URL: "
-                + ("a part of it is missing or wrong" if known else "no service has its scheme, or parts are missing")
-                + ". The forms of all services: https://appriseit.com/services/"
-            )
+            raise BadUrl(_WRONG_PARTS if known else _NO_SERVICE)
         self._plugin.retry = 0  # the URL may ask for it
         own_pace = float(self._plugin.request_rate_per_sec)
         self._plugin.request_rate_per_sec = 0  # paced here, with what is known of other messages to the same remote
@@ -234,7 +239,7 @@ def _plainly(error: requests.RequestException) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         return "its certificate or TLS was refused"
     cause: BaseException | None = error
-    for _ in range(10):  # requests wraps urllib3, which wraps the socket's own error
+    for _step in range(10):  # requests wraps urllib3, which wraps the socket's own error
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
         reason = getattr(cause.args[0], "reason", None) if cause is not None and cause.args else None

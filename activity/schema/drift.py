@@ -7,6 +7,7 @@ from django.apps import apps
 from django.db import DatabaseError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.utils.translation import gettext as _
 
 from activity.schema.catalog import Catalog, differences, postgres_catalog, sqlite_catalog
 from activity.schema.usage import DatabaseInUse, hold
@@ -110,10 +111,14 @@ def _postgres_drift(connection: BaseDatabaseWrapper) -> list[str]:
 def remedy(alias: str, drift: list[str]) -> str:
     """The command that brings a drifted database back."""
     if connections[alias].vendor == "postgresql":
-        return f"Run `{ATLAS_COMMAND}`, then `python manage.py prepare`. atlas.hcl says more."
+        return _("Run `%(command)s`, then `python manage.py prepare`. atlas.hcl says more.") % {
+            "command": ATLAS_COMMAND
+        }
     if drift == [EMPTY]:
-        return "Run `python manage.py prepare`, which makes the tables."
-    return "Stop every process of Perseus and run `python manage.py carry_over`: rows are copied, the old file is kept."
+        return _("Run `python manage.py prepare`, which makes the tables.")
+    return _(
+        "Stop every process of Perseus and run `python manage.py carry_over`: rows are copied, the old file is kept."
+    )
 
 
 def describe(drift: list[str]) -> str:

@@ -26,6 +26,7 @@ from redis.retry import Retry
 
 from activity.store.cluster import CLUSTER_ERRORS, AsyncCluster, SyncCluster
 from activity.store.urls import is_cluster, name_of, read_cluster_url
+from activity.wire.said import said as _
 
 #: Seconds that any command may take, connecting included.
 TIMEOUT_SECONDS: Final = 3.0
@@ -63,7 +64,9 @@ def redis_errors() -> Iterator[None]:
         raise StoreUnavailable(f"Redis: {error}") from error
     except RedisClusterException as error:
         if "Cluster mode is not enabled" in str(error):
-            text = "this is one Redis and no cluster: name it in REDIS_URL as redis://HOST:PORT or rediss://HOST:PORT"
+            text = _(
+                "this is one Redis and no cluster: name it in REDIS_URL as redis://HOST:PORT or rediss://HOST:PORT"
+            )
             raise StoreUnavailable(text) from error
         raise StoreUnavailable(f"Redis Cluster: {error}") from error
     except (redis.RedisError, *CLUSTER_ERRORS, OSError, TimeoutError) as error:
@@ -175,12 +178,14 @@ def require_redis(client: SyncClient) -> str:
             facts = [client.info("server")]
     if not isinstance(client, SyncCluster) and facts[0].get("redis_mode") == "cluster":
         raise StoreUnavailable(
-            "this is a node of a Redis Cluster: name it in REDIS_URL as redis+cluster://HOST:PORT,HOST:PORT"
+            _("this is a node of a Redis Cluster: name it in REDIS_URL as redis+cluster://HOST:PORT,HOST:PORT")
         )
     version = min((str(one["redis_version"]) for one in facts), key=_numbers)
     if _numbers(version)[:2] < OLDEST_REDIS:
         oldest = ".".join(str(part) for part in OLDEST_REDIS)
-        raise StoreUnavailable(f"Redis {version} is too old: at least {oldest} is needed")
+        raise StoreUnavailable(
+            _("Redis %(version)s is too old: at least %(oldest)s is needed", version=version, oldest=oldest)
+        )
     return version
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from activity.wire.said import fault
 from activity.wire.settings import SYMBOLS, Mode, Symbol
 
 #: A command that was not taken within this many milliseconds, by Redis' clock, is refused as expired.
@@ -125,7 +126,7 @@ class InstanceCommand(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(("payload", *(str(part) for part in first["loc"])))
-            raise ValueError(f"{where}: {first['msg']}") from None
+            raise ValueError(fault(where, first)) from None
 
 
 def read_command(fields: dict[str, str]) -> InstanceCommand:

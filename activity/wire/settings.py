@@ -3,12 +3,15 @@
 `manage.py worker --admin EMAIL` starts with its symbols and its mode.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from activity.wire.keys import EXCHANGE_NAME
+from activity.wire.said import Said, fault
+from activity.wire.said import said as _
 
 #: Raised with every change that an older reader would misread.
 VERSION: Final = 1
@@ -23,9 +26,9 @@ Condition = Literal["lost", "late", "stuck", "error", "state_transition", "takeo
 
 #: What a reader of an error is told in place of a pattern.
 _IN_WORDS: Final = {
-    r"^[A-Za-z0-9_-]{1,32}$": "up to 32 letters, digits, _ and -, such as live or paper",
-    r"^[^\s,]{1,64}$": "a symbol such as BTC/USD, without spaces and commas",
-    rf"^{EXCHANGE_NAME.pattern}$": "the name of an exchange, in lower case",
+    r"^[A-Za-z0-9_-]{1,32}$": _("expected up to 32 letters, digits, _ and -, such as live or paper"),
+    r"^[^\s,]{1,64}$": _("expected a symbol such as BTC/USD, without spaces and commas"),
+    rf"^{EXCHANGE_NAME.pattern}$": _("expected the name of an exchange, in lower case"),
 }
 
 
@@ -60,7 +63,7 @@ class UserSettings(_Part):
     @classmethod
     def _known_zone(cls, value: str) -> str:
         if value not in available_timezones():
-            raise ValueError(f"{value!r} is no IANA time zone, e.g. Europe/Berlin")
+            raise ValueError(_("%(value)s is no IANA time zone, e.g. Europe/Berlin", value=repr(value)))
         return value
 
     @field_validator("symbols")
@@ -72,20 +75,21 @@ class UserSettings(_Part):
 class SettingsRefused(ValueError):
     """A document that cannot be used: one sentence per fault, each of which names the field."""
 
-    def __init__(self, faults: list[str]) -> None:
+    def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("; ".join(faults))
-        self.faults = faults
+        self.faults = list(faults)
 
 
-def _fault(problem: Any) -> str:
+def _fault(problem: Any) -> Said:
     where = ".".join(str(part) for part in problem["loc"] if part != "[key]") or "document"
-    pattern = str(problem.get("ctx", {}).get("pattern", ""))
-    said = str(problem["msg"]).removeprefix("Value error, ")
+    facts = problem.get("ctx", {})
     if problem["type"] == "extra_forbidden":
-        said = "there is no such field"
-    elif pattern in _IN_WORDS:
-        said = f"expected {_IN_WORDS[pattern]}"
-    return f"{where}: {said}"
+        return _("%(where)s: %(what)s", where=where, what=_("there is no such field"))
+    if (pattern := str(facts.get("pattern", ""))) in _IN_WORDS:
+        return _("%(where)s: %(what)s", where=where, what=_IN_WORDS[pattern])
+    if problem["type"] == "value_error":
+        return _("%(where)s: %(what)s", where=where, what=facts["error"].args[0])
+    return fault(where, problem)
 
 
 def read_settings(text: str | bytes) -> UserSettings:

@@ -1,5 +1,7 @@
 // Copy buttons: the text beside them, or the whole raw entry where only a part of it is shown.
 
+import { gettext } from "./words.js";
+
 async function textOf(button) {
   const raw = button.closest(".raw");
   const cut = raw?.querySelector('[data-with="hidden"]');
@@ -28,10 +30,10 @@ document.addEventListener("click", async (event) => {
   try {
     if (!navigator.clipboard) throw new Error("no clipboard");
     await navigator.clipboard.writeText(await textOf(button));
-    label.textContent = "Copied";
+    label.textContent = gettext("Copied");
   } catch {
     select(button);
-    label.textContent = "Selected: copy it by keyboard";
+    label.textContent = gettext("Selected: copy it by keyboard");
   }
   setTimeout(() => { label.textContent = button.dataset.label; }, 2500);
 });

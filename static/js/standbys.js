@@ -1,6 +1,7 @@
 // The standbys of an exchange. No frame tells of them, so they are asked for again every few seconds.
 
 import { everySecond, refreshTimes } from "./clock.js";
+import { fill, gettext } from "./words.js";
 
 const EVERY_S = 5; // a standby beats every 15 s
 
@@ -26,8 +27,8 @@ export function watchStandbys(isOpen) {
     asking = true;
     try {
       const response = await fetch(url, { signal: AbortSignal.timeout(10000) });
-      if (response.redirected) throw new Error("You are signed out.");
-      if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+      if (response.redirected) throw new Error(gettext("You are signed out."));
+      if (!response.ok) throw new Error(fill(gettext("The server answered %(status)s."), { status: response.status }));
       const found = new DOMParser().parseFromString(await response.text(), "text/html").body;
       if (!isOpen()) return;
       refreshTimes(found);
@@ -43,7 +44,7 @@ export function watchStandbys(isOpen) {
   everySecond(() => {
     seconds += 1;
     if (!isOpen()) {
-      unknown("This page is not connected.");
+      unknown(gettext("This page is not connected."));
       seconds = EVERY_S;
     } else if (!asking && !document.hidden && seconds >= EVERY_S) {
       seconds = 0;

@@ -19,8 +19,9 @@
   apply(theme);
 
   const name = (button) => {
-    button.setAttribute("aria-label", `Theme: ${theme}`);
-    button.title = `Theme: ${theme}`;
+    const said = button.dataset[theme]; // in the language of the page: this script runs before any catalogue
+    button.setAttribute("aria-label", said);
+    button.title = said;
     const use = button.querySelector("use");
     use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#i-${theme}`));
   };

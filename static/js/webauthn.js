@@ -1,5 +1,7 @@
 // Security keys: asks the browser for a key's answer to the options of the page, and sends it with the form.
 
+import { fill, gettext } from "./words.js";
+
 const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
 const text = (buffer) =>
   btoa(String.fromCharCode(...new Uint8Array(buffer)))
@@ -48,7 +50,7 @@ for (const form of document.querySelectorAll("form[data-webauthn]")) {
       answered = true;
       form.requestSubmit();
     } catch (error) {
-      said.textContent = `The key gave no answer: ${error.message}`;
+      said.textContent = fill(gettext("The key gave no answer: %(problem)s"), { problem: error.message });
       said.hidden = false;
     }
   });

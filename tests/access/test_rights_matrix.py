@@ -149,6 +149,7 @@ RULES: dict[str, Rule] = {
     "saved-views": lambda role, own: "absent",  # names no page here; test_saved_views.py
     "saved-view-delete": lambda role, own: "absent",  # nobody here has one
     "self-check": staff_or_absent,
+    "words": everybody,
     "wall": lambda role, own: "absent",  # this link was never made: who is signed in does not count there
     "account_login": everybody,
     "sign-in": everybody,
@@ -362,6 +363,7 @@ def outcome(client: Client, method: str, path: str) -> tuple[str, str]:
 ALIKE_IN_ADMIN = {"blind", "claimer", "commander", "taker"}
 #: What needs no sign-in, and says nothing.
 PUBLIC = {"account_login", "sign-in", "account_inactive", "socialaccount_login_cancelled", "socialaccount_login_error"}
+PUBLIC |= {"words"}
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])

@@ -31,14 +31,13 @@ def test_any_names_and_values_come_back_as_they_were(parts: list[bytes]) -> None
 _texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
 
 
-@given(st.integers(0, 2**63 - 1), st.binary(min_size=1, max_size=40), st.tuples(_texts, _texts, _texts, _texts, _texts))
-def test_a_line_of_copy_says_what_psycopg_would_say(number: int, raw: bytes, texts: tuple[str, ...]) -> None:
-    now = timezone.now()
-    row = (3, number, 0, raw, *texts, now)
-    ours = copy_line(row, now.isoformat()).encode()
+@given(st.integers(0, 2**63 - 1), st.tuples(_texts, _texts, _texts, _texts, _texts))
+def test_a_line_of_copy_says_what_psycopg_would_say(number: int, texts: tuple[str, ...]) -> None:
+    now = timezone.now().isoformat()
     theirs = bytearray()
-    format_row_text([*row[:-1], now.isoformat()], Transformer(), theirs)
-    assert ours == bytes(theirs)
+    # Bytes as text: how psycopg would write them depends on the server that it is connected to.
+    format_row_text([3, number, 0, "\\x00ff", *texts, now], Transformer(), theirs)
+    assert copy_line((3, number, 0, b"\x00\xff", *texts, None), now).encode() == bytes(theirs)
 
 
 @pytest.mark.parametrize("raw", [b"3:abc", b"4:abc,", b"abc", b"1:a,x"])
