@@ -1,8 +1,13 @@
-"""The four demo instances of `up`: real workers that carry a small real program, and show as demo."""
+"""The demo network of `up`: real workers that carry a small real program, show as demo, and go through a play.
+
+Two scenes, told in the terminal as they come: an instance crashes, is seen as lost, has its death written down and
+comes back; and one crashes whose standby takes over.
+"""
 
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,11 +19,15 @@ from perseus_admin.config import BASE_DIR
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 60.0
 
-# In heartbeats, so that the show keeps its proportions whatever the interval is. With the usual 15 s: the first kill
-# after 75 s, when everything has been seen alive; away for a minute, 15 s longer than the TTL; every five minutes.
+# In heartbeats, so that the play keeps its proportions whatever the interval is. With the usual 15 s: the first kill
+# after 75 s, when everything has been seen alive; away for a minute, 15 s longer than the TTL; the takeover after three
+# minutes, when who was killed first has been back for a while; both again every five minutes.
 FIRST_KILL: Final = 5
+FIRST_TAKEOVER: Final = 12
 LATER_KILLS: Final = 20
 AWAY: Final = 4
+#: The exchange that has a standby.
+TAKEN_OVER: Final = "binance"
 
 
 @dataclass(frozen=True)
@@ -30,15 +39,18 @@ class Part:
     role: str
     options: tuple[str, ...] = ()
     is_killed: bool = False
+    #: Several of one exchange are told apart by it; all but the first wait a heartbeat, so that the first one holds it.
+    number: int = 1
 
     @property
     def name(self) -> str:
         """Name in the output, and host name of the instance."""
-        return f"demo-{self.exchange}"
+        return f"demo-{self.exchange}" + (f"-{self.number}" if self.number > 1 else "")
 
 
 PARTS: Final = (
-    Part("binance", "quiet"),
+    Part(TAKEN_OVER, "quiet", ("--standby",)),
+    Part(TAKEN_OVER, "quiet", ("--standby",), number=2),
     Part("coinbase", "errors", ("--error-pattern", "^ERROR")),
     Part("kraken", "quiet", is_killed=True),
     Part("kucoin", "slow"),
@@ -61,12 +73,29 @@ class _Actor:
 class Demo:
     """Starts the workers, kills one now and then, brings back whoever is gone. Driven by `tick` and `ended`."""
 
-    def __init__(self, runner: Runner, *, heartbeat_seconds: int, admin_email: str | None) -> None:
-        """`admin_email` answers for the instances; None: nobody does."""
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        heartbeat_seconds: int,
+        admin_email: str | None,
+        holder: Callable[[str], str],
+        pages: str,
+    ) -> None:
+        """`admin_email` answers for the instances; None: nobody does. `pages` is where they can be looked at.
+
+        `holder` tells the host name of the instance that holds an exchange, empty where nobody can say.
+        """
         self._runner = runner
         self._admin = ("--admin", admin_email) if admin_email else ()
         self._heartbeat = heartbeat_seconds
+        self._holder = holder
+        self._pages = pages
+        now = time.monotonic()
+        self._takeover_at = now + FIRST_TAKEOVER * heartbeat_seconds
         self._actors = [_Actor(part) for part in PARTS]
+        for actor in self._actors:
+            actor.start_at = now + heartbeat_seconds * (actor.part.number > 1)
 
     @property
     def children(self) -> list[Child]:
@@ -81,13 +110,36 @@ class Demo:
                 self._start(actor, now)
             elif actor.kill_at is not None and now >= actor.kill_at and actor.child is not None:
                 actor.kill_at = None
-                actor.was_killed = True
-                actor.kills += 1
-                self._runner.say(
-                    f"demo: killing {actor.part.name} with SIGKILL, as a crash would. Its card turns to lost within "
-                    f"{3 * self._heartbeat} s, and it comes back in {AWAY * self._heartbeat} s"
+                self._kill(
+                    actor,
+                    f"Its card turns to lost within {3 * self._heartbeat} s, the death notice follows, and it comes "
+                    f"back in {AWAY * self._heartbeat} s",
                 )
-                actor.child.signal(signal.SIGKILL)
+        if now >= self._takeover_at:
+            self._takeover_at = now + LATER_KILLS * self._heartbeat
+            self._let_take_over()
+
+    def _kill(self, actor: _Actor, what_follows: str) -> None:
+        assert actor.child is not None
+        actor.was_killed = True
+        actor.kills += 1
+        self._runner.say(f"demo: killing {actor.part.name} with SIGKILL, as a crash would. {what_follows}")
+        self._runner.say(f"demo: watch it at {self._pages}exchanges/{actor.part.exchange}/")
+        actor.child.signal(signal.SIGKILL)
+
+    def _let_take_over(self) -> None:
+        """Kill whoever holds the exchange that has a standby, unless it is none of ours, or nobody could follow."""
+        cast = [actor for actor in self._actors if actor.part.exchange == TAKEN_OVER and actor.child is not None]
+        holder = self._holder(TAKEN_OVER)
+        owner = next((actor for actor in cast if actor.part.name == holder), None)
+        if owner is None or len(cast) < 2:
+            return
+        heir = next(actor for actor in cast if actor is not owner)
+        self._kill(
+            owner,
+            f"When its key has run out, within {3 * self._heartbeat} s, the standby {heir.part.name} takes over under "
+            "a higher epoch, and the killed one comes back as its standby",
+        )
 
     def ended(self, child: Child) -> None:
         """One of all processes has ended; the others are none of our business."""

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn, TypeVar
 
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from activity.management.demo import PARTS, Demo
 from activity.management.processes import Child, Interrupted, Runner
-from activity.models import User
-from activity.store.client import StoreUnavailable
+from activity.models import Exchange, User
+from activity.store.client import StoreUnavailable, sync_client
 from activity.store.embedded import CannotEmbed, EmbeddedRedis, version_when_ready
+from activity.store.history import read_raw_statuses
+from activity.wire.status import read_status
 from perseus_admin.config import BASE_DIR, Settings
 
 #: The loopback interface only: whoever wants others to reach it puts a proxy with TLS before it.
@@ -93,9 +95,16 @@ class Network:
         self._start_recorder()
         self._welcome()
         if self._wants_demo:
-            self._runner.say("starting four demo instances; they are no real traders, and say mode demo on their cards")
+            self._runner.say(
+                "starting a demo network: four instances and a standby. They are no real traders, and say mode demo on "
+                "their cards. One crashes soon and comes back, one is taken over; this terminal says when"
+            )
             self._demo = Demo(
-                self._runner, heartbeat_seconds=self._settings.heartbeat_seconds, admin_email=self._admin_email()
+                self._runner,
+                heartbeat_seconds=self._settings.heartbeat_seconds,
+                admin_email=self._admin_email(),
+                holder=self._holder,
+                pages=f"http://{HOST}:{self._port}/",
             )
 
     def _admin_email(self) -> str | None:
@@ -105,6 +114,19 @@ class Network:
             return email if User.objects.filter(email=email, is_active=True).exists() else None
         finally:
             connections.close_all()  # this process needs no database beyond this look
+
+    def _holder(self, name: str) -> str:
+        """The host name of the instance that holds an exchange; empty where nobody does, or nobody can say now."""
+        try:
+            ids = list(Exchange.objects.filter(name=name).values_list("pk", flat=True))
+            with sync_client(self._settings.redis) as client:
+                values = [raw.value for raw in read_raw_statuses(client, ids)]
+        except (StoreUnavailable, DatabaseError):
+            return ""
+        finally:
+            connections.close_all()
+        status = read_status(values[0]).status if values and values[0] is not None else None
+        return status.hostname or "" if status else ""
 
     def _prepare_database(self) -> None:
         self._runner.say("preparing the database")
