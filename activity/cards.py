@@ -290,6 +290,11 @@ def unknown_card(exchange_id: int, name: str, display_name: str, problem: str) -
     return replace(blank_card(exchange_id, name, display_name), cond="unknown", problem=visible(problem))
 
 
+def versions_differ(cards: Sequence[Card]) -> bool:
+    """Whether the instances that are there run several versions: only then cards say theirs on their face."""
+    return len({card.version for card in cards if card.online and card.version}) > 1
+
+
 #: How much each needs somebody, most first; `stuck` and `resting` are fresh instances that do not serve.
 _NEED: Final = (
     "lost",

@@ -22,7 +22,7 @@ from django.views.decorators.http import require_safe
 
 from activity.access import can, visible_exchanges
 from activity.arrangement import COOKIE, COOKIE_AGE, arrangement_of
-from activity.cards import Card, blank_card, card_of, past_card, unknown_card, verdict_of
+from activity.cards import Card, blank_card, card_of, past_card, unknown_card, verdict_of, versions_differ
 from activity.filters import FilterError
 from activity.history import ArchiveAway, read_entry_at, read_instances, read_newest_ids, read_page, read_past
 from activity.listing import NOTHING_ASKED, PAGE_ROWS, Asked, blank_rows, list_context, list_facts, rows_response
@@ -158,6 +158,7 @@ def network(request: HttpRequest) -> HttpResponse:
     extra = {
         "cards": found.cards,
         "groups": arranged.groups(found.cards),
+        "versions_differ": versions_differ(found.cards),
         "arranged": arranged,
         "verdict": verdict_of(found.cards),
         "no_exchanges": not exchanges and not Exchange.objects.filter(active=True).exists(),

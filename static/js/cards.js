@@ -138,6 +138,7 @@ export class Cards {
     this.facts = new Map(cards.map((card) => [card.name, { ...card, defaultInterval: heartbeatSeconds }]));
     this.roots = new Map();
     for (const root of document.querySelectorAll("[data-card]")) this.roots.set(root.dataset.card, root);
+    this.board = document.querySelector("[data-versions]");
     this.arrangement = arranged && new Arrangement(arranged, this.roots);
     this.icon = document.querySelector("[data-favicon]");
     this.title = document.title.split(" · ").slice(-2).join(" · ");
@@ -236,9 +237,17 @@ export class Cards {
     const cards = [...this.facts.values()].map((card) => this.at(card, moment));
     for (const card of cards) attempt(() => this.draw(card, moment));
     if (this.arrangement) attempt(() => this.arrangement.apply(cards));
+    if (this.board) attempt(() => this.compare(cards));
     attempt(() => this.mark(cards));
     if (this.verdict) attempt(() => this.judge(cards));
     attempt(() => this.onLook?.(cards));
+  }
+
+  /** Versions stand on the cards' faces where the instances that are there do not run the same one. */
+  compare(cards) {
+    const versions = new Set(cards.filter((card) => ["fresh", "late"].includes(card.cond)).map((card) => card.version).filter(Boolean));
+    const differ = versions.size > 1 ? "differ" : "";
+    if (this.board.dataset.versions !== differ) this.board.dataset.versions = differ;
   }
 
   /** The icon and the title of the page say the worst of it. */

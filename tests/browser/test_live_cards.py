@@ -59,6 +59,22 @@ def test_an_instance_comes_goes_and_comes_back(web: WebServer, store: redis.Redi
     assert "Lost" not in text(page)
 
 
+def test_an_instance_of_another_version_makes_all_cards_say_theirs(
+    web: WebServer, store: redis.Redis, visitor: Visitor
+) -> None:
+    put_status(store, "kraken", version="2.0.0")
+    put_status(store, "binance", version="2.0.0")
+    page = visitor.open(web, "/")
+    told = page.locator(".card .version:visible")
+    eventually(lambda: "2.0.0" in page.inner_text("#x-kraken"))
+    assert told.count() == 0
+    put_status(store, "binance", version="2.1.0")
+    eventually(lambda: sorted(text.split()[-1] for text in told.all_inner_texts()) == ["2.0.0", "2.1.0"])
+    put_status(store, "kraken", version="2.1.0")
+    eventually(lambda: told.count() == 0)
+    assert visitor.complaints == []
+
+
 def test_an_unreadable_status_is_said_live(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
     page = visitor.open(web, "/exchanges/kraken/")
     store.set("exchange:3:status", b"[1, 2]", px=45_000)

@@ -162,6 +162,17 @@ def test_an_unreadable_status_is_alive_and_says_what_is_wrong(sign_in: SignIn, a
     assert "kraken alive, status unreadable" in page.one(data_verdict=None).text
 
 
+def test_versions_stand_on_the_cards_only_where_they_differ(sign_in: SignIn, admin: User, store: redis.Redis) -> None:
+    client = sign_in(admin)
+    put_status(store, "kraken", version="2.0.0")
+    put_status(store, "binance", version="2.0.0")
+    assert page_of(client.get("/")).all(class_="board")[0].attributes["data-versions"] == ""
+    put_status(store, "binance", version="2.1.0")
+    page = page_of(client.get("/"))
+    assert page.all(class_="board")[0].attributes["data-versions"] == "differ"
+    assert "version 2.1.0" in page.text
+
+
 def test_the_verdict_counts_who_is_served(sign_in: SignIn, admin: User, store: redis.Redis) -> None:
     put_status(store, "binance")
     put_status(store, "coinbase", connectionState="warming")
