@@ -22,6 +22,8 @@ from activity.wire.status import ConnectionState
 from perseus_admin import config
 
 DEFAULT_SPAN: Final = "6h"
+#: In its place where all that is held is younger: the first of these that has all of it.
+SHORTER_SPANS: Final = ("15m", "1h")
 
 
 def moment_of(name: str, value: str) -> int:
@@ -54,6 +56,20 @@ def _window(asked: Any, now: int) -> tuple[int, int, str]:
     return end - SPANS[span] * 60_000, end, span
 
 
+def _read(asked: Any, exchange: Exchange, begin: int, end: int, span: str) -> tuple[Timeline, str]:
+    """The timeline, and the span that it shows: a short history fills the band, where nobody asked for another span."""
+    client = pages_client(config.settings().redis)
+    line = read_timeline(client, exchange.name, begin, end)
+    if asked.get("span") or asked.get("begin") or line.left_out is not None or len(line.states) < 2:
+        return line, span
+    first = line.states[0]
+    for shorter in SHORTER_SPANS if first.what == "unknown" else ():
+        start = end - SPANS[shorter] * 60_000
+        if first.end > start:
+            return read_timeline(client, exchange.name, start, end), shorter
+    return line, span
+
+
 def timeline_context(request: HttpRequest, exchange: Exchange, now: datetime) -> dict[str, Any]:
     """What parts/timeline.html needs. Raises ValueError for a window that is none."""
     at = milliseconds(now)
@@ -67,7 +83,8 @@ def timeline_context(request: HttpRequest, exchange: Exchange, now: datetime) ->
     trouble = ""
     line = Timeline(exchange.name, begin, end)
     try:
-        line = read_timeline(pages_client(config.settings().redis), exchange.name, begin, end)
+        line, span = _read(request.GET, exchange, begin, end, span)
+        begin, width = line.begin, line.end - line.begin
     except (StoreUnavailable, ArchiveAway) as error:
         trouble = str(error)
     half = width // 2

@@ -80,6 +80,19 @@ def take(browser: Browser, base: str, password: str, wall: str) -> None:
         context.close()
 
 
+def take_german(browser: Browser, base: str, password: str, wall: str) -> None:
+    """What a browser sees that asks for German."""
+    context = browser.new_context(viewport={"width": 1440, "height": 1000}, locale="de-DE", color_scheme="light")
+    page = context.new_page()
+    sign_in(page, base, password)
+    for picture, path in [*PAGES.items(), ("wall", wall)]:
+        if picture in LIVE:
+            page.goto(base + path)
+            page.wait_for_selector("[data-live=on]")
+            page.screenshot(path=FOLDER / f"{picture}-german.png")
+    context.close()
+
+
 def walk(browser: Browser, base: str, password: str, standby: "subprocess.Popen[bytes]") -> None:
     """docs/tour.md, step by step."""
     context = browser.new_context(viewport={"width": 1280, "height": 860}, color_scheme="light")
@@ -113,7 +126,7 @@ def walk(browser: Browser, base: str, password: str, standby: "subprocess.Popen[
     page.get_by_role("link", name="Hand over").click()
     page.get_by_role("button", name="Hand over").click()
     expect(page.locator(".receipt").first).to_have_attribute("data-state", "succeeded")
-    expect(page.locator("article, section").get_by_text("stand-by").first).to_be_visible(timeout=WAIT_MS)
+    expect(page.locator("section.head")).to_contain_text("stand-by", timeout=2 * WAIT_MS)
     expect(page.locator("[data-glyph][data-state]").first).to_have_attribute("data-state", "active", timeout=WAIT_MS)
     page.wait_for_selector("[data-live=on]")
     picture("6-handed-over")
@@ -167,7 +180,9 @@ def main() -> None:
                 page.wait_for_selector("article[data-cond=lost]", timeout=240_000)
                 page.close()
                 walk(browser, base, password, standby)
-                take(browser, base, password, wall_of(data))
+                wall = wall_of(data)
+                take(browser, base, password, wall)
+                take_german(browser, base, password, wall)
                 browser.close()
         finally:
             standby.terminate()

@@ -100,6 +100,15 @@ def test_the_page_draws_it_without_scripts_and_links_to_the_feed_at_that_moment(
     assert there.all(data_id=None)[0].attributes["data-id"] == f"{NOW - 20 * MINUTE}-0"
 
 
+@pytest.mark.parametrize(("minutes", "span"), [(5, "15m"), (40, "1h"), (200, "6h")])
+def test_a_young_history_fills_the_band(
+    sign_in: SignIn, admin: User, store: redis.Redis, minutes: int, span: str
+) -> None:
+    append_move(store, "kraken", "idle", "starting", entry_id=f"{NOW - minutes * MINUTE}-0")
+    page = page_of(sign_in(admin).get("/exchanges/kraken/"))
+    assert [link.text for link in page.all(tag="a", aria_current="true")] == [span]
+
+
 def test_errors_that_lie_on_one_another_are_drawn_once_and_lead_to_the_newest(
     sign_in: SignIn, admin: User, store: redis.Redis
 ) -> None:
