@@ -220,7 +220,7 @@ class AuditEventAdmin(_Exported, _Record, _EventAdmin):
     list_display = ("number", "at", "actor", "action", "exchange", "subject", "reason", "ip")
     list_filter: ClassVar[Any] = ("action", _OfExchange, "at", "via")
     list_select_related: ClassVar[Any] = False
-    search_fields = ("actor", "subject", "reason", "host", "ip")
+    search_fields = ("actor", "exchange", "subject", "reason", "host", "ip")
     fields = (
         "number", "at", "action", "actor", "via", "ip", "exchange", "host", "subject", "before_shown", "after_shown",
         "reason", "correlation_id", "previous", "hash", "exchange_then",

@@ -208,6 +208,13 @@ def _time_of(entry: StreamEntry | None) -> int | None:
     return None if moment is None else milliseconds(moment)
 
 
+def _heard(entry: StreamEntry | None) -> int | None:
+    """When its instance was last heard by it: a death notice is the recorder's, and says when that was."""
+    if entry is not None and entry.is_death:
+        return _moment(entry.fields.get("lastHeartbeat"))
+    return _time_of(entry)
+
+
 def _gone(owner_state: str, known: StreamEntry | None) -> Condition:
     """What it means that there is no key: the ownership decides; older writers have none, and their last state does."""
     if owner_state == "released":
@@ -222,7 +229,7 @@ def _gone(owner_state: str, known: StreamEntry | None) -> Condition:
 def _offline(card: Card, view: InstanceView) -> Card:
     known, error = view.last_known, view.last_error
     cond = _gone(view.owner_state, known)
-    times = [time for time in (_time_of(known), _time_of(error)) if time is not None]
+    times = [time for time in (_heard(known), _heard(error)) if time is not None]
     if cond == "never":
         return card
     if known is None:
@@ -231,7 +238,7 @@ def _offline(card: Card, view: InstanceView) -> Card:
         card,
         cond=cond,
         state=known.state,
-        known_at=_time_of(known),
+        known_at=_heard(known),
         heard_at=max(times, default=None),
         host=_short(known.fields.get("hostname")),
         ip=_short(known.fields.get("ip")),
@@ -279,7 +286,7 @@ def past_card(exchange_id: int, name: str, display_name: str, past: Past) -> Car
         return replace(card, cond="unknown", problem=words)
     view = InstanceView(exchange_id, name, None, None, known, past.error)
     told = _offline(card, view)
-    if known.fields.get("kind") == "lost":
+    if known.is_death:
         return replace(told, cond="lost")
     cond: Condition = "ended" if known.state in RESTING else "then"
     return replace(told, cond=cond, state_since=_time_of(known))

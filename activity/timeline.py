@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 from activity.history import read_downwards, read_gaps
 from activity.store.client import SyncClient
 from activity.store.history import TOP, HistoryGap, last_known_of
-from activity.text import HEADLINE_CHARS, error_text, visible
+from activity.text import HEADLINE_CHARS, error_text, milliseconds, visible
+from activity.wire.clock import parse_timestamp
 from activity.wire.entries import EntryId, StreamEntry
 
 #: Entries that one timeline looks at. Of a window with more, the newest are drawn and the rest is said to be left out.
@@ -41,12 +42,12 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One entry, or one thing that somebody did, at a moment."""
+    """One entry, or one thing that somebody did, at a moment. `correlation_id`: by which its transitions are found."""
 
     at: int
     label: str
     entry_id: str = ""
-    kind: str = "error"
+    correlation_id: str = ""
 
 
 @dataclass(slots=True)
@@ -75,10 +76,6 @@ class Timeline:
             if span / step <= 9:
                 break
         return list(range(-(-self.begin // step) * step, self.end + 1, step))
-
-
-def _is_death(entry: StreamEntry) -> bool:
-    return entry.kind == "error" and entry.fields.get("kind") == "lost"
 
 
 def _owner(entry: StreamEntry) -> str:
@@ -156,8 +153,8 @@ def _states(
         timeline.states.append(Segment(timeline.begin, began, "unknown", label=_("not drawn: more entries than fit")))
     band = _Band(timeline.states, began)
     missing = {gap.after for gap in gaps}
-    for entry in ([known] if known else []) + list(inside):
-        at = max(entry.id.milliseconds, began)
+    for at, entry in _moments(known, inside):
+        at = max(at, began)
         told = _told(entry)
         if told[0] != "unknown":
             band.turn(at, told, entry_id=str(entry.id))
@@ -166,8 +163,24 @@ def _states(
     band.end(timeline.end)
 
 
+def _moments(known: StreamEntry | None, inside: Sequence[StreamEntry]) -> list[tuple[int, StreamEntry]]:
+    """Since when each holds. A death holds since the instance was last heard, whenever the recorder wrote it down."""
+    told: list[tuple[int, StreamEntry]] = []
+    heard: dict[int, int] = {}
+    for entry in ([known] if known else []) + list(inside):
+        at = entry.id.milliseconds
+        if entry.is_death:
+            beat = parse_timestamp(entry.fields.get("lastHeartbeat"))
+            silent = max(milliseconds(beat), heard.get(entry.epoch, 0)) if beat else at
+            told.append((min(at, silent), entry))
+        else:
+            heard[entry.epoch] = at
+            told.append((at, entry))
+    return sorted(told, key=lambda one: one[0])
+
+
 def _told(entry: StreamEntry) -> tuple[What, str]:
-    if _is_death(entry):
+    if entry.is_death:
         return "lost", entry.state
     return ("state", entry.state) if entry.state else ("unknown", "")
 
@@ -178,8 +191,8 @@ def _owners(timeline: Timeline, known: StreamEntry | None, inside: Sequence[Stre
     entry_id = str(known.id) if known else ""
     for entry in inside:
         owner = _owner(entry)
-        if not owner or owner == current:
-            continue
+        if not owner or owner == current or entry.is_death:
+            continue  # a notice is about somebody who is gone
         if current and entry.id.milliseconds > since:
             timeline.owners.append(Segment(since, entry.id.milliseconds, "state", label=current, entry_id=entry_id))
         since, current, entry_id = entry.id.milliseconds, owner, str(entry.id)

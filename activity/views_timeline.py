@@ -13,14 +13,17 @@ from django.views.decorators.http import require_safe
 
 from activity.access import visible_exchanges
 from activity.history import ArchiveAway
-from activity.models import Exchange
+from activity.models import Command, Exchange
+from activity.models.commands import CLAIMS
 from activity.store.client import StoreUnavailable, pages_client
-from activity.text import FIRST_MILLISECOND, LAST_MILLISECOND, milliseconds
-from activity.timeline import LONGEST_MS, SPANS, Timeline, read_timeline
+from activity.text import FIRST_MILLISECOND, LAST_MILLISECOND, from_milliseconds, milliseconds, visible
+from activity.timeline import LONGEST_MS, SPANS, Mark, Timeline, read_timeline
 from activity.wire.clock import parse_timestamp
 from activity.wire.status import ConnectionState
 from perseus_admin import config
 
+#: Of more that people did within a window, the newest are drawn.
+MOST_PEOPLE: Final = 200
 DEFAULT_SPAN: Final = "6h"
 #: In its place where all that is held is younger: the first of these that has all of it.
 SHORTER_SPANS: Final = ("15m", "1h")
@@ -56,6 +59,23 @@ def _window(asked: Any, now: int) -> tuple[int, int, str]:
     return end - SPANS[span] * 60_000, end, span
 
 
+def _people(exchange: Exchange, begin: int, end: int) -> list[Mark]:
+    """What people asked of the exchange's instances, each at its moment: commands, claims, takeovers, hand-overs."""
+    moments = (from_milliseconds(begin), from_milliseconds(end))
+    if None in moments:
+        return []
+    rows = Command.objects.filter(exchange=exchange, requested_at__range=moments).order_by("-id")[:MOST_PEOPLE]
+    words = _("%(kind)s, asked for by %(who)s: %(state)s")
+    return [
+        Mark(
+            milliseconds(row.requested_at),
+            words % {"kind": row.type, "who": visible(row.issued_by), "state": row.get_state_display()},
+            correlation_id="" if row.type in CLAIMS else str(row.correlation_id),
+        )
+        for row in reversed(rows)
+    ]
+
+
 def _read(asked: Any, exchange: Exchange, begin: int, end: int, span: str) -> tuple[Timeline, str]:
     """The timeline, and the span that it shows: a short history fills the band, where nobody asked for another span."""
     client = pages_client(config.settings().redis)
@@ -85,6 +105,7 @@ def timeline_context(request: HttpRequest, exchange: Exchange, now: datetime) ->
     try:
         line, span = _read(request.GET, exchange, begin, end, span)
         begin, width = line.begin, line.end - line.begin
+        line.people = _people(exchange, begin, end)
     except (StoreUnavailable, ArchiveAway) as error:
         trouble = str(error)
     half = width // 2

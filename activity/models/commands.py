@@ -98,6 +98,11 @@ class Command(models.Model):
         return self.state in OPEN
 
     @property
+    def moves(self) -> bool:
+        """Whether it is one that makes its instance write transitions."""
+        return self.type not in CLAIMS
+
+    @property
     def said(self) -> str:
         """`text`, in the reader's language where its words are our own. A program's own stay as they are."""
         return gettext(self.text) if self.text in _REPORTS else self.text

@@ -169,17 +169,27 @@ LastKnown = tuple[StreamEntry | None, StreamEntry | None]
 
 
 def last_known_of(entries: Iterator[StreamEntry]) -> LastKnown:
-    """Of entries newest first: the first that tells a state, and the first error before or among the first 100."""
+    """Of entries newest first: the first that tells a state, and the first error before or among the first 100.
+
+    The notice of a death says nothing of an owner that had succeeded before it was written.
+    """
     known: StreamEntry | None = None
+    notice: StreamEntry | None = None
     error: StreamEntry | None = None
     for looked_at, entry in enumerate(entries, start=1):
-        known = known or (entry if entry.state else None)
+        if known is None and entry.state:
+            if notice is not None:
+                known = entry if entry.epoch > notice.epoch else notice
+            elif entry.is_death:
+                notice = entry
+            else:
+                known = entry
         error = error or (entry if entry.kind == "error" else None)
         if known and (error or looked_at >= STEP):
             break
         if looked_at >= SCAN_LIMIT:
             break
-    return known, error
+    return known or notice, error
 
 
 def read_last_known(client: SyncClient, name: str) -> LastKnown:

@@ -109,6 +109,8 @@ def to_entry(context: dict[str, Any], part: Segment | Mark) -> str:
     """The feed at the entry with which it began, marked; without one, the page as it was at that moment."""
     name = context["t"].exchange
     page = reverse("exchange", args=[name])
+    if isinstance(part, Mark) and part.correlation_id:
+        return f"{page}?{urlencode({'text': part.correlation_id})}#activity"
     if not part.entry_id:
         at = part.begin if isinstance(part, Segment) else part.at
         return f"{page}?{urlencode({'at': at})}"

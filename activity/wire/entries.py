@@ -137,6 +137,17 @@ class StreamEntry:
         return wire
 
     @property
+    def is_death(self) -> bool:
+        """Whether it is the notice that an instance was lost: about its epoch, and written a while after it."""
+        return self.kind == "error" and self.fields.get("kind") == "lost"
+
+    @property
+    def epoch(self) -> int:
+        """The owner's epoch, 0 where the entry tells none."""
+        text = self.fields.get("epoch", "")
+        return int(text) if re.fullmatch(r"\d{1,20}", text, re.ASCII) else 0
+
+    @property
     def state(self) -> str:
         """The state that the entry tells: where a transition led, or where an error was met. Empty if it tells none."""
         if self.kind == "state_transition":

@@ -87,12 +87,15 @@ function gone(before, owner, known) {
   return ALIVE.includes(before.cond) || before.cond === "lost" ? "lost" : "never"; // this page has seen it alive
 }
 
+/** When its instance was last heard by an entry: a death notice is the recorder's, and says when that was. */
+const heardAt = (fields) => (fields.event === "error" && fields.kind === "lost" ? parseTimestamp(fields.lastHeartbeat) : takenAt(fields));
+
 function offlineFacts(before, owner, known) {
   const cond = gone(before, owner, known);
   if (cond === "never") return {};
   const seen = ALIVE.includes(before.cond);
   const went = seen ? Math.min(now(), before.expires_at ?? now()) : before.lost_at;
-  const knownAt = known ? takenAt(known) : null;
+  const knownAt = known ? heardAt(known) : null;
   const heardBefore = seen ? 0 : before.heard_at ?? 0;
   const identity = known
     ? { state: stateOf(known), host: short(known.hostname), ip: short(known.ip), admin: short(known.adminEmail), initials: initials(known.adminEmail ?? ""), ...epochFacts(short(known.epoch)) }
@@ -181,7 +184,7 @@ export class Cards {
     const error = entries.findLast((fields) => fields.event === "error" && fields.error !== undefined);
     if (!error || !["lost", "ended"].includes(facts?.cond)) return;
     const at = takenAt(error);
-    this.facts.set(exchange, { ...facts, error: short(errorText(error.error)), error_at: at, heard_at: Math.max(at ?? 0, facts.heard_at ?? 0) || null });
+    this.facts.set(exchange, { ...facts, error: short(errorText(error.error)), error_at: at, heard_at: Math.max(heardAt(error) ?? 0, facts.heard_at ?? 0) || null });
   }
 
   /** All cards as the server made them just now. */

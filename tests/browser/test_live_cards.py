@@ -37,6 +37,11 @@ def test_a_card_painted_live_is_the_card_that_the_server_renders(
     eventually(lambda: [cond(page, name) for name in ("binance", "coinbase", "kraken")] == ["late", "fresh", "ended"])
     served = visitor.open(web, java_script_enabled=False, live=False)
     assert markups(page) == markups(served)
+    # A death notice is no sign of life: on both sides its instance was last heard before it.
+    append_error(store, "kraken", "was lost", kind="lost", epoch="9", state="active", lastHeartbeat=stamp(3000))
+    asked = visitor.open(web)
+    live = " ".join(asked.inner_text("[data-verdict]").replace("\u00a0", " ").split())
+    assert "kraken lost, last heard 50 min ago" in live
     assert visitor.complaints == []
 
 

@@ -1,6 +1,7 @@
 """The network page, as it arrives from the server."""
 
 import json
+import time
 
 import redis
 from django.test import Client
@@ -116,6 +117,13 @@ def test_a_lost_instance_shows_its_last_known_and_no_state_in_the_present(
     assert "EAPI: Rate limit exceeded" in shown.text
     assert "fresh" not in shown.text
     assert page.one(data_verdict=None).text.startswith("kraken lost, last heard")
+
+
+def test_a_death_notice_is_not_taken_for_a_sign_of_life(sign_in: SignIn, admin: User, store: redis.Redis) -> None:
+    append_move(store, "kraken", "warming", "active", epoch="5", entry_id=f"{int(time.time() - 900) * 1000}-0")
+    append_error(store, "kraken", "The instance was lost", kind="lost", epoch="5", lastHeartbeat=stamp(600))
+    page = page_of(sign_in(admin).get("/"))
+    assert page.one(data_verdict=None).text.startswith("kraken lost, last heard 10 min ago")
 
 
 def test_an_instance_that_stopped_on_purpose_is_not_called_lost(

@@ -1,12 +1,14 @@
 """The timeline of an exchange, and pages as of a moment: from raw entries alone, unknown where nobody knows."""
 
 import time
+from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 import redis
 from django.test import Client
 
-from activity.models import User
+from activity.models import Command, Exchange, User
 from activity.store.client import sync_client
 from activity.timeline import LIMIT, read_timeline
 from tests.pages.conftest import SignIn
@@ -98,6 +100,55 @@ def test_the_page_draws_it_without_scripts_and_links_to_the_feed_at_that_moment(
     assert f"before={NOW - 20 * MINUTE}-1%40kraken" in link
     there = page_of(client.get(link.partition("#")[0]))
     assert there.all(data_id=None)[0].attributes["data-id"] == f"{NOW - 20 * MINUTE}-0"
+
+
+def taken_over(store: redis.Redis) -> None:
+    """The owner was last heard 11 minutes ago, another has gone on for 10, and the notice was written after that."""
+
+    def at(minutes: float) -> str:
+        return f"{NOW - int(minutes * MINUTE)}-0"
+
+    append_move(store, "kraken", "warming", "active", entry_id=at(30), epoch="111111", hostname="a-host")
+    append_move(store, "kraken", "idle", "starting", entry_id=at(10), epoch="222222", hostname="b-host")
+    append_error(
+        store, "kraken", "was lost", entry_id=at(9.7), epoch="111111", hostname="a-host", kind="lost",
+        lastHeartbeat=f"{datetime.fromtimestamp((NOW - 11 * MINUTE) / 1000, UTC):%Y-%m-%dT%H:%M:%S}Z",
+    )  # fmt: skip
+
+
+@pytest.mark.django_db
+def test_a_death_that_is_written_after_a_takeover_is_drawn_where_it_was(
+    store: redis.Redis, redis_server: RedisServer
+) -> None:
+    taken_over(store)
+    begin = NOW - 30 * MINUTE
+    with sync_client(redis_server.url) as client:
+        line = read_timeline(client, "kraken", begin, NOW)
+    drawn = [(s.what, s.state, round((s.end - s.begin) / MINUTE)) for s in line.states]
+    assert drawn == [("state", "active", 19), ("lost", "active", 1), ("state", "starting", 10)]
+    assert [o.label for o in line.owners] == ["epoch …111111, a-host", "epoch …222222, b-host"]
+
+
+def test_a_notice_about_an_owner_that_was_succeeded_makes_nobody_lost(
+    sign_in: SignIn, admin: User, store: redis.Redis
+) -> None:
+    taken_over(store)
+    page = page_of(sign_in(admin).get(f"/exchanges/kraken/?at={NOW - 9 * MINUTE}"))
+    assert page.one(data_card="kraken").attributes["data-cond"] == "then"
+    assert "starting" in page.text
+
+
+def test_what_people_did_stands_on_the_same_axis_and_leads_to_what_followed(sign_in: SignIn, admin: User) -> None:
+    command = Command.objects.create(
+        correlation_id=uuid4(), exchange=Exchange.objects.get(name="kraken"), instance_id="one", host="a-host",
+        epoch="1", type="stop", user=admin, issued_by=admin.email, ip="127.0.0.1",
+        requested_at=datetime.fromtimestamp((NOW - 5 * MINUTE) / 1000, UTC),
+    )  # fmt: skip
+    page = page_of(sign_in(admin).get("/exchanges/kraken/timeline/?span=1h"))
+    [mark] = page.all(tag="circle", class_="person")
+    links = [link for link in page.all(tag="a") if f"stop, asked for by {admin.email}: requested" in link.text]
+    assert [link.attributes["href"] for link in links] == [f"/exchanges/kraken/?text={command.correlation_id}#activity"]
+    assert float((mark.attributes["cx"] or "").rstrip("%")) == pytest.approx(100 * 55 / 60, abs=1)
 
 
 @pytest.mark.parametrize(("minutes", "span"), [(5, "15m"), (40, "1h"), (200, "6h")])
