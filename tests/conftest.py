@@ -4,12 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.test import override_settings
 from django.utils import translation
 
 from tests.environment import SOCKET
 from tests.redis_cluster import RedisCluster, running_cluster
 from tests.servers import REDIS_BINARIES, RedisServer, running_redis
 from tests.web import WebServer, copy_of, make_data_folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> Iterator[None]:
+    """Slow hashes protect stored passwords; here they would only take half a second each. Servers keep theirs."""
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -104,7 +104,12 @@ def walk(browser: Browser, base: str, password: str, standby: "subprocess.Popen[
 
     sign_in(page, base, password)
     page.wait_for_selector("article[data-cond=lost]")
+    page.get_by_role("link", name="by need").click()
+    page.wait_for_selector("[data-live=on]")
+    page.wait_for_selector("article[data-cond=lost]")
     picture("1-network")
+    page.get_by_role("link", name="by name").click()
+    page.wait_for_selector("[data-live=on]")
     page.get_by_role("link", name="coinbase").last.click()
     page.wait_for_selector("[data-live=on]")
     picture("2-why")

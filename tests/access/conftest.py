@@ -1,9 +1,7 @@
-"""People who sign in, without a server: passwords hashed quickly."""
-
-from collections.abc import Iterator
+"""People who sign in, without a server."""
 
 import pytest
-from django.test import Client, override_settings
+from django.test import Client
 
 from activity.models import User
 
@@ -11,14 +9,7 @@ PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture
-def quick_passwords() -> Iterator[None]:
-    """Slow hashes protect stored passwords; here they would only take half a second per sign-in."""
-    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
-        yield
-
-
-@pytest.fixture
-def marta(db: None, quick_passwords: None) -> User:
+def marta(db: None) -> User:
     """An admin without any right."""
     return User.objects.create_user("marta@example.org", PASSWORD, display_name="Marta")
 

@@ -323,7 +323,7 @@ class Rows:
 
 
 @pytest.fixture
-def rows(db: None, quick_passwords: None, redis_server: Any) -> Rows:
+def rows(db: None, redis_server: Any) -> Rows:
     return Rows()
 
 

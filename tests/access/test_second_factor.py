@@ -11,7 +11,7 @@ from django.test import Client
 from activity.models import AuditEvent, User
 from tests.access.conftest import PASSWORD
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]
+pytestmark = pytest.mark.django_db
 
 
 def code_of(secret: str) -> str:

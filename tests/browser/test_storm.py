@@ -207,7 +207,7 @@ def test_what_left_the_document_is_reached_by_scrolling_down_and_up_again(
     page = visitor.open(own_web, "/exchanges/kraken/", live=False)
     append_error(own_store, "kraken", "First: of all")
     page = visitor.open(own_web, "/exchanges/kraken/")
-    begin(storms, own_redis, 0.15).wait()
+    begin(storms, own_redis, 0.1).wait()
     written = in_stream(own_store)
     eventually(lambda: ids(page)[:1] == written[:1] and window_is_whole(page, written))
     assert sorted(read_to(page, written, "oldest")) == sorted(written)

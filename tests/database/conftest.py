@@ -12,7 +12,7 @@ from django.conf import settings as django_settings
 from django.contrib.contenttypes.models import ContentType
 from django.db import connections
 from django.db.utils import ConnectionHandler
-from pytest_django import DjangoDbBlocker, Settings
+from pytest_django import DjangoDbBlocker
 
 from activity.schema import usage
 from activity.schema.prepare import create_tables_where_empty
@@ -92,12 +92,6 @@ def current_sqlite(sqlite_file: Path) -> Path:
     assert create_tables_where_empty()
     let_go_of(sqlite_file)
     return sqlite_file
-
-
-@pytest.fixture
-def quick_passwords(settings: Settings) -> None:
-    """The slow hash is Django's own business."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from guardian.shortcuts import assign_perm, get_perms
 
 from activity.models import ApiToken, AuditEvent, Exchange, User, WallLink
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("quick_passwords")]
+pytestmark = pytest.mark.django_db
 
 STRONG = "nine green bottles"
 

@@ -23,7 +23,7 @@ STRONG = "nine green bottles"
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def database(request: pytest.FixtureRequest, quick_passwords: None) -> Iterator[str]:
+def database(request: pytest.FixtureRequest) -> Iterator[str]:
     """Both databases, one after the other, with their tables."""
     fixture = {"sqlite": "current_sqlite", "postgres": "loaded_postgres"}[request.param]
     request.getfixturevalue(fixture)

@@ -20,8 +20,6 @@ from activity.schema.prepare import fill_permissions
 from activity.schema.usage import alone
 from tests.database.processes import Command
 
-pytestmark = pytest.mark.usefixtures("quick_passwords")
-
 
 def run(file: Path, *statements: str) -> None:
     with closing(sqlite3.connect(file)) as database, database:

@@ -19,7 +19,7 @@ from tests.database.processes import Command
 
 NAMES = ["binance", "binance_us", "coinbase", "kraken", "kucoin", "mexc"]
 
-pytestmark = pytest.mark.usefixtures("quick_passwords", "fresh_settings")
+pytestmark = pytest.mark.usefixtures("fresh_settings")
 
 
 @pytest.fixture(params=["sqlite_file", "loaded_postgres"])

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 
 from activity.models import ApiToken, Exchange, User
 
-pytestmark = [pytest.mark.usefixtures("quick_passwords", "current_sqlite")]
+pytestmark = pytest.mark.usefixtures("current_sqlite")
 
 
 def test_standard_output_is_the_token_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:

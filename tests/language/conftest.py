@@ -1,7 +1,6 @@
 """Three exchanges and people, as the tests of pages have them."""
 
 from tests.pages.conftest import (  # noqa: F401 - fixtures
-    _fast_passwords,
     admin,
     exchanges,
     kraken_viewer,

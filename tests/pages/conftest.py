@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import redis
-from django.test import Client, override_settings
+from django.test import Client
 from guardian.shortcuts import assign_perm
 
 from activity.models import Exchange, User
@@ -14,13 +14,6 @@ from tests.servers import RedisServer
 
 PASSWORD = "correct horse battery staple"
 SignIn = Callable[[User], Client]
-
-
-@pytest.fixture(autouse=True)
-def _fast_passwords() -> Iterator[None]:
-    """Slow hashes protect stored passwords; here they would only take half a second per sign-in."""
-    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
-        yield
 
 
 @pytest.fixture(autouse=True)
