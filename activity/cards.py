@@ -85,7 +85,7 @@ class Card:
     error_at: int | None = None
     known_at: int | None = None
     heard_at: int | None = None  # the newest entry that we looked at
-    lost_at: int | None = None  # when the key went: only a page that watched it go knows
+    lost_at: int | None = None  # when the key went
     looked_at: int | None = None  # while nobody can look: when somebody last could
     problem: str = ""
     stuck: str = ""  # that it is, in words: its state is one to pass through, and it has been in it for too long
@@ -226,9 +226,13 @@ def _gone(owner_state: str, known: StreamEntry | None) -> Condition:
     return "ended" if known.state in RESTING else "lost"
 
 
-def _offline(card: Card, view: InstanceView) -> Card:
+def _offline(card: Card, view: InstanceView, now: int | None = None) -> Card:
     known, error = view.last_known, view.last_error
     cond = _gone(view.owner_state, known)
+    if cond == "lost" and view.owner_until is not None and now is not None:
+        # What the ownership kept of its last heartbeat. A key that somebody deleted was gone before its time.
+        gone = in_calendar(min(view.owner_until, now))
+        card = replace(card, lost_at=gone, beat_at=in_calendar(view.owner_beat))
     times = [time for time in (_heard(known), _heard(error)) if time is not None]
     if cond == "never":
         return card
@@ -263,7 +267,7 @@ def card_of(view: InstanceView, now: datetime, display_name: str = "") -> Card:
     """The card of what Redis said at the moment `now`."""
     card = blank_card(view.exchange_id, view.exchange_name, display_name)
     if view.reading is None:
-        return _offline(card, view)
+        return _offline(card, view, milliseconds(now))
     status = view.reading.status
     if status is None:
         return replace(card, cond="unreadable", problem=_short(_unreadable(view.reading.problem)))

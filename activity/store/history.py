@@ -6,6 +6,7 @@ All functions raise StoreUnavailable on Redis trouble.
 
 import heapq
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -35,14 +36,17 @@ _PIPELINE: Final = 500
 class RawStatus:
     """A status key as found: its value, None where there is none, and the milliseconds it has left.
 
-    `owner_state` is what the ownership hash says: held, released, lost_pending, lost_logged, or nothing.
-    `problem` says why a key that exists cannot be read at all.
+    `owner_state` is what the ownership hash says: held, released, lost_pending, lost_logged, or nothing. `owner_beat`
+    and `owner_until` are its last heartbeat and when the key then runs out, milliseconds by Redis' clock, None where
+    nothing tells them. `problem` says why a key that exists cannot be read at all.
     """
 
     value: bytes | None
     ttl_ms: int | None
     owner_state: str = ""
     problem: str = ""
+    owner_beat: int | None = None
+    owner_until: int | None = None
 
     @property
     def reading(self) -> StatusReading | None:
@@ -67,6 +71,8 @@ class InstanceView:
     last_error: StreamEntry | None = None
     #: What the ownership hash says: held, released, lost_pending, lost_logged, or nothing (an older writer).
     owner_state: str = ""
+    owner_beat: int | None = None
+    owner_until: int | None = None
 
 
 class Position(NamedTuple):
@@ -126,21 +132,27 @@ def read_raw_statuses(client: SyncClient, exchange_ids: Sequence[int]) -> list[R
         commands: list[Command] = []
         for exchange_id in exchange_ids[start : start + _PIPELINE]:
             key = status_key(exchange_id)
-            commands += [("GET", key), ("PTTL", key), ("HGET", ownership_key(exchange_id), "state")]
+            commands += [("GET", key), ("PTTL", key), ("HMGET", ownership_key(exchange_id), "state", "beat", "until")]
         replies = read_many_now(client, commands)
         found += [_raw_status(*replies[at : at + 3]) for at in range(0, len(replies), 3)]
     return found
 
 
-def _raw_status(value: Any, ttl_ms: Any, owner_state: Any) -> RawStatus:
+def _number(text: Any) -> int | None:
+    return int(text) if isinstance(text, bytes) and re.fullmatch(rb"\d{1,16}", text) else None
+
+
+def _raw_status(value: Any, ttl_ms: Any, owner: Any) -> RawStatus:
     """Three replies about one exchange. An error concerns this exchange alone: its key holds no string, say."""
-    state = owner_state.decode("utf-8", errors="replace") if isinstance(owner_state, bytes) else ""
+    told, beat, until = owner if isinstance(owner, list) else (None, None, None)
+    state = told.decode("utf-8", errors="replace") if isinstance(told, bytes) else ""
+    times = _number(beat), _number(until)
     problem = str(value) if isinstance(value, Exception) else ""
     # -2: expired between the commands; -1: somebody removed the TTL, so nothing says when it was written.
     if value is None or ttl_ms == -2:
-        return RawStatus(None, None, state)
+        return RawStatus(None, None, state, "", *times)
     left = ttl_ms if isinstance(ttl_ms, int) and ttl_ms >= 0 else None
-    return RawStatus(b"" if problem else value, left, state, problem)
+    return RawStatus(b"" if problem else value, left, state, problem, *times)
 
 
 def before(entry_id: EntryId) -> EntryId | None:
@@ -210,7 +222,8 @@ def read_instances(
             views.append(InstanceView(exchange_id, name, raw.reading, raw.ttl_ms, owner_state=raw.owner_state))
         else:
             known, error = last_known(client, name)
-            views.append(InstanceView(exchange_id, name, None, None, known, error, raw.owner_state))
+            owner = (raw.owner_state, raw.owner_beat, raw.owner_until)
+            views.append(InstanceView(exchange_id, name, None, None, known, error, *owner))
     return views
 
 

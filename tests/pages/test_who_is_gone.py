@@ -49,6 +49,18 @@ def test_the_ownership_decides_and_without_one_the_last_known_state(
     assert ("kraken lost" in page.one(data_verdict=None).text) == (condition == "lost")
 
 
+def test_a_lost_card_says_since_when_as_the_ownership_has_kept_it(
+    sign_in: SignIn, admin: User, store: redis.Redis
+) -> None:
+    now = int(time.time() * 1000)
+    append_move(store, "kraken", "warming", "active", entry_id=f"{now - 7_200_000}-0")
+    store.hset(ownership_key(3), mapping={"state": "held", "beat": now - 785_000, "until": now - 740_000})
+    page = page_of(sign_in(admin).get("/"))
+    assert page.one(data_verdict=None).text.startswith("kraken lost 12 min ago")
+    assert "key gone" in card(page, "kraken").text
+    assert "last beat" in card(page, "kraken").text
+
+
 def test_a_lost_card_says_when_it_was_last_heard_by_the_clock_of_redis(
     sign_in: SignIn, admin: User, store: redis.Redis
 ) -> None:
