@@ -7,7 +7,7 @@ of the last heartbeat is what the key's TTL has lost, and other durations are di
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -37,6 +37,8 @@ from activity.wire.status import HEARTBEAT_SECONDS, ReadStatus, ttl_seconds
 #: foreign: the key is there, its value is another exchange's. unknown: we could not look.
 #: then: of a moment that is past, what the newest entry before it told.
 Condition = Literal["fresh", "late", "lost", "ended", "never", "unreadable", "foreign", "unknown", "then"]
+#: What has a note of its own.
+NOTED: Final[tuple[Condition, ...]] = ("lost", "unreadable", "foreign", "late", "unknown")
 #: What gets a clause of its own in the verdict, worst first. Behind these: who runs and does not serve, and who ended.
 CLAUSES: Final[tuple[Condition, ...]] = ("lost", "unreadable", "foreign", "late")
 #: What the title of a page says of one that needs a look, and of several.
@@ -117,6 +119,11 @@ class Card:
         return "no epoch" if self.online and not self.epoch else ""
 
     @property
+    def noted(self) -> bool:
+        """Whether there is something to explain below its facts."""
+        return self.cond in NOTED or bool(self.error or self.stuck or self.unfenced)
+
+    @property
     def epoch_head(self) -> str:
         """What is left out of the epoch where it is narrow."""
         return epoch_parts(self.epoch)[0]
@@ -126,10 +133,10 @@ class Card:
         """The part of the epoch that is always shown."""
         return epoch_parts(self.epoch)[1]
 
-    def facts(self) -> dict[str, str | int | None]:
-        """Everything, for the page's scripts."""
-        derived = ("lifetime", "expires_at", "unfenced", "epoch_head", "epoch_tail")
-        return asdict(self) | {name: getattr(self, name) for name in derived}
+    def facts(self) -> dict[str, str | int]:
+        """What is known, for the page's scripts. What follows from it they work out: it comes over a phone's line."""
+        told = ((name, getattr(self, name)) for name in Card.__slots__)
+        return {name: value for name, value in told if value is not None and value != ""}
 
 
 def _short(text: str | None) -> str:

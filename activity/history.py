@@ -22,6 +22,7 @@ from activity.store.client import SyncClient
 from activity.store.history import (
     STEP,
     TOP,
+    Head,
     HistoryGap,
     HistoryPage,
     InstanceView,
@@ -52,6 +53,8 @@ class History:
         self._where = where
         #: Some exchange showed nothing at all because the database is away.
         self.incomplete = False
+        #: What a page has fetched of each stream beforehand.
+        self.heads: dict[str, Head] = {}
         self._trouble: ArchiveAway | None = None
 
     @cached_property
@@ -80,7 +83,7 @@ class History:
     def newest_first(self, name: str, upto: EntryId) -> Iterator[StreamEntry]:
         """Every entry of the exchange from an id (inclusive) downwards, once. Raises ArchiveAway where it is needed."""
         kept = self._all_kept.get(name)
-        entries = stream.newest_first(self._client, name, upto, self._step)
+        entries = stream.newest_first(self._client, name, upto, self._step, self.heads.get(name))
         if kept is not None and kept.mixed:
             archived = archived_back(kept.exchange_id, upto, self._where.event, self._step)
             yield from each_once(heapq.merge(entries, archived, key=lambda entry: entry.id, reverse=True))
@@ -135,13 +138,16 @@ def each_once(entries: Iterator[StreamEntry]) -> Iterator[StreamEntry]:
 def read_page(
     client: SyncClient, names: Sequence[str], *, count: int, cursor: str | None = None, where: Filter = EVERYTHING
 ) -> HistoryPage:
-    """Like `store.history.read_page`, on through the archive, with the gaps among the entries.
+    """Up to `count` entries newest first across the given exchanges, after the cursor of an earlier page.
 
-    While the database is away a page may end early, and gaps are not known. Raises ValueError for a malformed cursor.
+    From the streams and on through the archive, with the gaps among the entries; short or even empty where `where`
+    keeps little, with a cursor that goes on. While the database is away a page may end early, and gaps are not known.
+    Raises ValueError for a malformed cursor.
     """
     names = [name for name in names if where.exchange in ("", name)]
     history = History(client, names, min(count + 1, STEP), where)
     begin = _begin(cursor, where)
+    history.heads = stream.read_page_heads(client, names, begin, count)
     page = stream.collect(names, history.source, count=count, position=begin, wanted=where.matches)
     if history.incomplete and page.next_cursor is None:
         end = Position(page.entries[-1][1].id, page.entries[-1][0]) if page.entries else Position(TOP, max(names))

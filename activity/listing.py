@@ -21,10 +21,8 @@ from activity.wire.entries import EntryId
 from activity.wire.status import ConnectionState
 from perseus_admin import config
 
-#: Entries of one page.
-PAGE_ROWS: Final = 100
-#: Entries of one step of scrolling: a browser reads and shows that many in a part of a second's tenth.
-STEP_ROWS: Final = 50
+#: Entries of one page, and of one step of scrolling: a browser reads and shows that many in a part of a second's tenth.
+PAGE_ROWS: Final = 50
 #: Rows that a page keeps in the document. Those that leave it, at either end, are reached by scrolling.
 WINDOW_ROWS: Final = 300
 #: The events that the filter offers; any other may stand in a link.
@@ -86,7 +84,7 @@ def list_context(asked: Asked, page: HistoryPage, here: str) -> dict[str, Any]:
         "before": asked.before,
         "newest": f"{here}?{urlencode(asked.query)}" if asked.query else here,
         "older": f"{here}?{urlencode(query)}#activity" if page.next_cursor else "",
-        "looked_back_to": _looked_back_to(page) if where.active and len(page.entries) < STEP_ROWS else None,
+        "looked_back_to": _looked_back_to(page) if where.active and len(page.entries) < PAGE_ROWS else None,
         "rows": rows_of(page),
         "where": where,
         "states": [state.value for state in ConnectionState],
@@ -128,10 +126,10 @@ def rows_response(request: HttpRequest, names: Sequence[str], asked: Asked, *, s
     context: dict[str, Any] = {"single": single, "now": datetime.now(UTC)}
     try:
         if above:
-            found = read_newer(client, names, count=STEP_ROWS, cursor=above, where=asked.read)
+            found = read_newer(client, names, count=PAGE_ROWS, cursor=above, where=asked.read)
             context |= {"newer": found, "rows": rows_of(HistoryPage(found.entries, None, found.gaps))}
         else:
-            page = read_page(client, names, count=STEP_ROWS, cursor=asked.before, where=asked.read)
+            page = read_page(client, names, count=PAGE_ROWS, cursor=asked.before, where=asked.read)
             context |= list_context(asked, page, request.path)
     except StoreUnavailable as error:
         return HttpResponse(str(error), status=503, content_type="text/plain; charset=utf-8")

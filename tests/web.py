@@ -12,7 +12,7 @@ import sys
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,11 +63,11 @@ def environment(folder: Path, redis_url: str, **more: str) -> dict[str, str]:
     return kept | ours | more
 
 
-def make_data_folder(folder: Path) -> None:
-    """A data folder with a database of three exchanges, a superuser and a user without rights."""
+def make_data_folder(folder: Path, exchanges: Mapping[int, str] = EXCHANGES) -> None:
+    """A data folder with a database of some exchanges, a superuser and a user without rights."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "secret-key").write_text(secrets.token_urlsafe(48))
-    plan = json.dumps({"exchanges": EXCHANGES, "password": PASSWORD})
+    plan = json.dumps({"exchanges": exchanges, "password": PASSWORD})
     done = subprocess.run(
         [sys.executable, "-c", _SETUP, plan],
         env=environment(folder, "redis://127.0.0.1:1"),

@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 
 from activity import text
 from activity.cards import Card
+from activity.templatetags.stamped import stampable
 from perseus_admin import config
 
 register = template.Library()
@@ -28,6 +29,7 @@ register.filter("duration", text.duration)
 
 
 @register.simple_tag
+@stampable
 def icon(name: str, css: str = "", label: object = "") -> SafeString:
     """An icon of the sprite. With a label it says something of its own, without one it is decoration."""
     return _icon(name, css, str(label))  # what is kept has its words in one language, not a promise of them
@@ -42,6 +44,7 @@ def _icon(name: str, css: str, label: str) -> SafeString:
 
 
 @register.simple_tag
+@stampable
 @lru_cache(maxsize=100)
 def glyph(state: str) -> SafeString:
     """A state's glyph; the word stands beside it."""
@@ -55,6 +58,7 @@ def _moment(value: int | datetime | None) -> datetime | None:
 
 
 @register.simple_tag(takes_context=True)
+@stampable
 def ts(context: dict[str, Any], value: int | datetime | None, slot: str = "", precision: str = "s") -> SafeString:
     """A moment in UTC as ``<time>``, to seconds or (``ms``) milliseconds; ``day`` adds the day unless it is today."""
     moment = _moment(value)
@@ -86,6 +90,7 @@ def ticking(kind: str, at: int, now: int) -> str:
 
 
 @register.simple_tag(takes_context=True)
+@stampable
 def tick(context: dict[str, Any], kind: str, value: int | datetime | None, slot: str = "") -> SafeString:
     """A duration from or to a moment, by the server's clock."""
     at = text.milliseconds(value) if isinstance(value, datetime) else value
@@ -105,34 +110,43 @@ def _mark(name: str, words: str, *, hidden: bool) -> SafeString:
 
 
 @register.simple_tag
+@stampable
 def when(card: Card, conditions: str) -> SafeString:
     """Attributes of a part that is shown under some conditions, e.g. ``fresh late``."""
     return _mark("when", conditions, hidden=card.cond not in conditions.split())
 
 
 def _known(facts: Any, names: str) -> bool:
-    return any(getattr(facts, name) not in ("", None) for name in names.split())
+    for name in names.split():  # `any` over a generator took three times as long
+        value = getattr(facts, name)
+        if value is not None and value != "":
+            return True
+    return False
 
 
 @register.simple_tag(name="with_")
+@stampable
 def with_(facts: Any, names: str) -> SafeString:
     """Attributes of a part that is shown while at least one of the facts is known."""
     return _mark("with", names, hidden=not _known(facts, names))
 
 
 @register.simple_tag
+@stampable
 def titled(facts: Any, name: str) -> SafeString:
     """Attributes of an element that tells a fact in full when it is pointed at."""
     return format_html('data-titled="{}" title="{}"', name, getattr(facts, name))
 
 
 @register.simple_tag
+@stampable
 def without(facts: Any, names: str) -> SafeString:
     """Attributes of a part that is shown while none of the facts is known."""
     return _mark("without", names, hidden=_known(facts, names))
 
 
 @register.simple_tag
+@stampable
 def slot(facts: Any, name: str, css: str = "", tag: str = "span") -> SafeString:
     """A fact as text; its element is hidden while it is not known. `css` and `tag` are the template's own words."""
     value = getattr(facts, name)
@@ -143,6 +157,7 @@ def slot(facts: Any, name: str, css: str = "", tag: str = "span") -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
+@stampable
 def gauge(context: dict[str, Any], card: Card) -> str:
     """Seconds since the last beat, from 0 to the key's lifetime: the width of the gauge's bar."""
     if card.beat_at is None:

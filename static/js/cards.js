@@ -8,6 +8,7 @@ import { HEADLINE_CHARS, epochParts, errorText, head, inCalendar, initials, pars
 import { fill, gettext, ngettext } from "./words.js";
 
 const CLAUSES = ["lost", "unreadable", "foreign", "late"]; // worst first; behind these, who runs and does not serve
+const NOTED = ["lost", "unreadable", "foreign", "late", "unknown"]; // what has a note of its own
 const ALIVE = ["fresh", "late", "unreadable", "foreign"]; // the key is there
 const RESTING = ["stopped", "idle"]; // states in which an instance lets go of its key in good order
 const LONGEST_INTERVAL = 3600; // seconds; an interval that nobody can mean counts as not told (activity/wire/status.py)
@@ -37,6 +38,14 @@ const epochFacts = (epoch) => {
   const [head, tail] = epochParts(epoch);
   return { epoch, epoch_head: head, epoch_tail: tail };
 };
+
+/** The facts of a card as the server tells them: what is not known is not in there, nor what follows from the rest. */
+function told(card, defaultInterval) {
+  const facts = { ...BLANK, ...card, ...epochFacts(card.epoch ?? ""), defaultInterval, lifetime: 3 * card.interval };
+  if (facts.beat_at !== null) facts.expires_at = facts.beat_at + facts.lifetime * 1000;
+  if (["fresh", "late"].includes(facts.cond) && !facts.epoch) facts.unfenced = "no epoch";
+  return facts;
+}
 
 function onlineFacts(card, status, ttlMs) {
   const told = status.heartbeatSeconds;
@@ -138,7 +147,7 @@ export function factsOf(before, frame) {
 export class Cards {
   /** `cards` are the facts of the first paint, `heartbeatSeconds` the interval of a writer that does not say its own. */
   constructor(cards, heartbeatSeconds, arranged) {
-    this.facts = new Map(cards.map((card) => [card.name, { ...card, defaultInterval: heartbeatSeconds }]));
+    this.facts = new Map(cards.map((card) => [card.name, told(card, heartbeatSeconds)]));
     this.roots = new Map();
     for (const root of document.querySelectorAll("[data-card]")) this.roots.set(root.dataset.card, root);
     this.board = document.querySelector("[data-versions]");
@@ -148,6 +157,7 @@ export class Cards {
     this.verdict = document.querySelector("[data-verdict]");
     this.said = document.querySelector("[data-verdict-said]");
     this.clause = document.querySelector("template[data-clause]")?.content.firstElementChild;
+    this.notes = document.querySelector("template[data-notes]");
     this.connected = true;
     this.away = ""; // why the server cannot read Redis
     this.looked = !cards.some((card) => card.cond === "unknown"); // whether it could since this connection was made
@@ -195,13 +205,21 @@ export class Cards {
     const names = new Set(cards.map((card) => card.name));
     for (const card of cards) {
       const before = this.facts.get(card.name);
-      if (before) this.facts.set(card.name, { ...card, defaultInterval: before.defaultInterval });
+      if (before) this.facts.set(card.name, told(card, before.defaultInterval));
       else this.added.add(card.name);
     }
     for (const name of this.facts.keys()) {
       if (!names.has(name)) location.reload(); // one is gone, or the right to view it: the next page has what there is
     }
     this.tick();
+  }
+
+  /** The notes come with the card where there is something to note, else when there first is. */
+  note(root, card) {
+    const place = root.querySelector("[data-noted]:empty");
+    if (place && this.notes && (NOTED.includes(card.cond) || card.error || card.stuck || card.unfenced)) {
+      place.append(this.notes.content.cloneNode(true));
+    }
   }
 
   /** Whether the page hears of changes at all. */
@@ -269,6 +287,7 @@ export class Cards {
     if (this.drawn.get(card.name) !== drawn) {
       this.drawn.set(card.name, drawn);
       root.dataset.cond = card.cond;
+      this.note(root, card);
       paint(root, card);
     }
     const gauge = root.querySelector("[data-gauge]");

@@ -10,16 +10,17 @@ import { watchLooked } from "./looked.js";
 import { Notices } from "./notices.js";
 import { Polling } from "./polling.js";
 import { Link } from "./socket.js";
-import { watchStandbys } from "./standbys.js";
 import { watchTabs } from "./tabs.js";
-import { watchSteering } from "./steering.js";
 import { showConnected } from "./teach.js";
-import { entriesArrived, redrawTimeline, watchTimeline } from "./timeline.js";
 
 const page = JSON.parse(document.getElementById("page").textContent);
 startClock(page.now);
 watchTabs();
-watchTimeline();
+
+/** What an exchange's page has beside the feed (exchange.js): told of entries, of commands, and once a second. */
+const beside = { entriesArrived() {}, commandMoved() {}, tick() {} };
+export const extend = (parts) => Object.assign(beside, parts);
+export const isOpen = () => link.state.at === "open";
 
 const cards = new Cards(page.cards, page.heartbeatSeconds, page.arranged);
 const root = document.querySelector("[data-feed]");
@@ -106,14 +107,14 @@ const receive = {
     if (!feed) location.reload(); // the first entry of an exchange that had none
     else {
       cards.entries(frame.exchange, frame.entries);
-      entriesArrived();
+      beside.entriesArrived();
       notices?.entries(frame.exchange, frame.entries);
       feed.add(frame.exchange, frame.entries);
     }
   },
   gap: (frame) => feed?.gap(frame.exchange, frame.after, frame.first),
   command: () => {
-    commandMoved(); // of this exchange: the network page has no panel
+    beside.commandMoved(); // of this exchange
   },
   store: (frame) => {
     showStore(frame.available);
@@ -126,10 +127,8 @@ everySecond(() => {
   cards.tick();
   link.check();
   redraw();
-  redrawTimeline();
+  beside.tick();
 });
-watchStandbys(() => link.state.at === "open");
-const commandMoved = watchSteering(() => link.state.at === "open");
 onWake(() => link.woke());
 document.addEventListener("visibilitychange", checkSleep);
 link.connect();

@@ -16,13 +16,14 @@ from tests.postgres import running_postgres
 from tests.servers import RedisServer, running_redis
 from tests.web import ROOT, environment
 
-_PAINT = """
-import json, statistics, time
+_PAINT = r"""
+import gzip, json, re, statistics, time
 import django
 django.setup()
+from django.contrib.staticfiles import finders
 from django.test import Client
 from activity.models import User
-client = Client(HTTP_HOST="127.0.0.1")
+client = Client(HTTP_HOST="127.0.0.1", HTTP_ACCEPT_ENCODING="gzip")
 client.force_login(User.objects.first(), backend="django.contrib.auth.backends.ModelBackend")
 times = []
 for turn in range(6):
@@ -30,7 +31,19 @@ for turn in range(6):
     answer = client.get("/")
     times.append((time.perf_counter() - began) * 1000)
     assert answer.status_code == 200, answer
-print(json.dumps({"ms": statistics.median(times[1:]), "bytes": len(answer.content)}))
+page = gzip.decompress(answer.content)
+files, asked = set(), re.findall(r'(?:src|href)="/static/([^"?#]+)', page.decode())
+while asked:
+    name = asked.pop()
+    if name not in files:
+        files.add(name)
+        if name.endswith(".js"):
+            beside = re.findall(r'from "\./([^"]+)"', open(finders.find(name)).read())
+            asked += [f"{name.rpartition('/')[0]}/{one}" for one in beside]
+sent = len(answer.content) + sum(len(gzip.compress(open(finders.find(name), "rb").read())) for name in files)
+sent += len(client.get("/words.js?en").content)
+print(json.dumps({"ms": statistics.median(times[1:]), "bytes": len(page), "bytes compressed": len(answer.content),
+                  "bytes compressed with all files": sent, "files": len(files)}))
 """
 
 _BEATS = """
@@ -99,8 +112,11 @@ def _run(code: str, env: dict[str, str]) -> Any:
 
 
 def first_paint(say: Callable[[str], None]) -> dict[str, Any]:
-    """The network page at 10, 100 and 1,000 exchanges: milliseconds in the server, and bytes."""
-    from tests.bench.statuses import write_statuses
+    """The network page at 10, 100 and 1,000 exchanges: milliseconds in the server, and bytes.
+
+    Each exchange has a history of 200 entries. The time includes the compression of the answer.
+    """
+    from tests.bench.statuses import write_entries, write_statuses
 
     found = {}
     for size in (10, 100, 1000):
@@ -109,6 +125,7 @@ def first_paint(say: Callable[[str], None]) -> dict[str, Any]:
             folder = Path(name) / "data"
             make_folder(folder, size)
             write_statuses(redis, size)
+            write_entries(redis, size)
             found[str(size)] = _run(_PAINT, environment(folder, redis.url))
     return found
 

@@ -101,8 +101,10 @@ def tables(results: dict[str, Any]) -> str:
     if grown := results.get("growth"):
         parts.append(_growth(grown))
     if paint := results.get("first paint"):
-        rows = [[f"{size} exchanges", _number(one["ms"]), _number(one["bytes"])] for size, one in paint.items()]
-        parts.append(_table(["network page", "ms in the server", "bytes"], rows))
+        asked = ("ms", "bytes", "bytes compressed", "bytes compressed with all files")
+        rows = [[f"{size} exchanges", *(_number(one[name]) for name in asked)] for size, one in paint.items()]
+        heads = ["network page", "ms in the server", "bytes", "bytes sent", "with styles, scripts, font"]
+        parts.append(_table(heads, rows))
     if beats := results.get("heartbeats"):
         parts.append(f"Heartbeats (the ownership script) from one process: {_number(beats['per second'])} a second.\n")
     if archive := results.get("archive"):

@@ -1,6 +1,6 @@
 """Statuses as instances write them."""
 
-from activity.wire.keys import status_key
+from activity.wire.keys import status_key, stream_key
 from activity.wire.status import ConnectionState, InstanceStatus
 from tests.servers import RedisServer
 
@@ -25,3 +25,18 @@ def write_statuses(redis: RedisServer, count: int, seconds: int = 3600) -> None:
         for number in range(1, count + 1):
             pipeline.set(status_key(number), status_of(number).model_dump_json(), ex=seconds)
         pipeline.execute()
+
+
+def write_entries(redis: RedisServer, count: int, each: int = 200) -> None:
+    """Make that many exchanges have a history."""
+    with redis.client() as client:
+        for number in range(1, count + 1):
+            pipeline = client.pipeline(transaction=False)
+            for turn in range(each):
+                pipeline.xadd(stream_key(f"x-{number}"), {
+                    "event": "error", "timestamp": _MOMENT, "exchangeName": f"x-{number}", "ip": "203.0.113.17",
+                    "error": f"order book is out of sequence: expected {turn}; asking for a snapshot",
+                    "exchangeId": str(number), "hostname": f"trader-{number}.example.org", "state": "active",
+                    "instanceId": f"01J-{number}", "epoch": str(number),
+                })  # fmt: skip
+            pipeline.execute()

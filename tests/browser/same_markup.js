@@ -1,4 +1,5 @@
-// The markup of an element without what differs by the moment: durations, the gauge's width, white space between tags.
+// The markup of an element without what differs by the moment: durations, the gauge's width, white space between tags,
+// and notes that were wanted once.
 (element) => {
   const copy = element.cloneNode(true);
   for (const tick of copy.querySelectorAll("[data-of]")) {
@@ -10,6 +11,9 @@
       time.removeAttribute("datetime");
       time.textContent = "…";
     }
+  }
+  for (const notes of copy.querySelectorAll("[data-noted]")) {
+    if ([...notes.children].every((note) => note.hidden)) notes.replaceChildren();
   }
   for (const bar of copy.querySelectorAll("rect")) bar.removeAttribute("width");
   for (const opened of copy.querySelectorAll("details")) opened.removeAttribute("open");

@@ -92,7 +92,7 @@ def test_the_keyboard_reaches_everything(web: WebServer, store: redis.Redis, vis
 
 
 def test_a_page_works_without_scripts(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
-    for n in range(101):
+    for n in range(51):
         append_error(store, "kraken", f"Number: {n}")
     put_status(store, "kraken")
     page = visitor.open(web, java_script_enabled=False, live=False)

@@ -102,8 +102,8 @@ def test_a_search_goes_through_the_whole_history_by_its_links(
 ) -> None:
     monkeypatch.setattr("activity.store.history.SCAN_LIMIT", 40)
     wanted = []
-    for number in range(130):
-        if number % 50 == 0:
+    for number in range(80):
+        if number % 30 == 0:
             wanted.append(append_error(store, "kraken", f"Needle: {number}"))
         append_move(store, "kraken", "warming", "active")
     found = list(links(sign_in(admin), "/exchanges/kraken/?text=needle&event=error"))

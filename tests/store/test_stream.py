@@ -5,8 +5,24 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from activity.store.client import AsyncClient, StoreUnavailable, async_client, name_of, require_redis, sync_client
-from activity.store.history import read_last_known, read_newest_ids, read_page
+from activity.store.client import (
+    AsyncClient,
+    StoreUnavailable,
+    SyncClient,
+    async_client,
+    name_of,
+    require_redis,
+    sync_client,
+)
+from activity.store.history import (
+    HistoryPage,
+    Position,
+    collect,
+    newest_first,
+    read_last_known,
+    read_newest_ids,
+    read_page_heads,
+)
 from activity.store.stream import RETENTION_MILLISECONDS, append
 from tests.servers import RedisServer
 
@@ -58,6 +74,43 @@ def test_last_known_is_the_newest_entry_that_tells_a_state(every_redis: RedisSer
     client.close()
     assert known is not None
     assert known.state == "warming"
+
+
+def read_page(client: SyncClient, names: list[str], *, count: int, cursor: str | None = None) -> HistoryPage:
+    position = Position.parse(cursor) if cursor is not None else None
+    heads = read_page_heads(client, names, position, count)
+    return collect(
+        names,
+        lambda name, upto: newest_first(client, name, upto, head=heads.get(name)),
+        count=count,
+        position=position,
+        wanted=lambda entry: True,
+    )
+
+
+def test_pages_of_a_busy_exchange_among_quiet_ones_and_a_broken_one_hold_every_entry_once(
+    every_redis: RedisServer,
+) -> None:
+    client = sync_client(every_redis.url)
+    names = ["busy", "broken", *(f"quiet-{number}" for number in range(20))]
+    written = []
+    with every_redis.client() as redis:
+        redis.set("logs:network:broken", "not a stream")
+        for number in range(1, 301):
+            for name in ["busy", names[2 + number % 20]] if number % 7 == 0 else ["busy"]:
+                redis.xadd(f"logs:network:{name}", ERROR, id=f"{number}-1")
+                written.append((name, number))
+    found: list[tuple[str, int]] = []
+    cursor = None
+    while True:
+        page = read_page(client, names, count=50, cursor=cursor)
+        found += [(name, entry.id.milliseconds) for name, entry in page.entries]
+        cursor = page.next_cursor
+        if cursor is None:
+            break
+        assert len(page.entries) == 50
+    client.close()
+    assert found == sorted(written, key=lambda one: (-one[1], one[0]))
 
 
 def test_a_page_of_many_exchanges_ends_where_the_history_ends(every_redis: RedisServer) -> None:
