@@ -92,6 +92,8 @@ class Card:
     problem: str = ""
     stuck: str = ""  # that it is, in words: its state is one to pass through, and it has been in it for too long
     exchange_id: int = 0
+    may_claim: str = ""  # what this user may do to it: yes, or empty
+    may_command: str = ""
 
     @property
     def online(self) -> bool:
@@ -119,9 +121,21 @@ class Card:
         return "no epoch" if self.online and not self.epoch else ""
 
     @property
+    def claim_url(self) -> str:
+        """Where this user claims it; empty while somebody answers for it, or it knows no claims."""
+        free = self.online and self.instance and not self.admin
+        return f"{self.url}command/claim/" if free and self.may_claim else ""
+
+    @property
+    def stop_url(self) -> str:
+        """Where this user stops it, while it stays in a state that it should have left."""
+        held_up = self.online and self.instance and self.stuck
+        return f"{self.url}command/stop/" if held_up and self.may_command else ""
+
+    @property
     def noted(self) -> bool:
         """Whether there is something to explain below its facts."""
-        return self.cond in NOTED or bool(self.error or self.stuck or self.unfenced)
+        return self.cond in NOTED or bool(self.error or self.stuck or self.unfenced or self.claim_url)
 
     @property
     def epoch_head(self) -> str:

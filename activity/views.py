@@ -7,11 +7,12 @@ socket goes on are read before the entries: an entry that arrives in between is 
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -20,7 +21,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from activity.access import can, visible_exchanges
+from activity.access import Verb, can, exchanges_of, visible_exchanges
 from activity.arrangement import COOKIE, COOKIE_AGE, arrangement_of
 from activity.cards import Card, blank_card, card_of, past_card, unknown_card, verdict_of, versions_differ
 from activity.filters import FilterError
@@ -141,6 +142,17 @@ def _damaged_link(request: HttpRequest, error: ValueError) -> HttpResponse:
     return refusal(request, 400, _("This link is damaged"), _("%(why)s. Open the page without it.") % {"why": why})
 
 
+def _for(user: User | AnonymousUser, cards: list[Card]) -> list[Card]:
+    """The cards with what this user may do about them."""
+
+    def allowed(verb: Verb) -> dict[int, str]:
+        return dict.fromkeys(exchanges_of(user, verb).values_list("pk", flat=True), "yes")
+
+    claim, command = allowed("claim"), allowed("command")
+    said = [(claim.get(card.exchange_id, ""), command.get(card.exchange_id, "")) for card in cards]
+    return [replace(card, may_claim=mc, may_command=mm) for card, (mc, mm) in zip(cards, said, strict=True)]
+
+
 @require_safe
 @never_cache
 def network(request: HttpRequest) -> HttpResponse:
@@ -152,6 +164,7 @@ def network(request: HttpRequest) -> HttpResponse:
         if request.GET.get("rows"):
             return rows_response(request, [exchange.name for exchange in exchanges], asked, single=False)
         found = _Found(exchanges, asked)
+        found.cards = _for(request.user, found.cards)
         arranged = arrangement_of(request.GET, request.COOKIES.get(COOKIE, ""))
     except ValueError as error:
         return _damaged_link(request, error)

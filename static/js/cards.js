@@ -134,7 +134,7 @@ const isForeign = (card, status) => Number(status.exchangeId) !== card.exchange_
 
 /** The facts of one exchange after a status frame. */
 export function factsOf(before, frame) {
-  const own = { name: before.name, url: before.url, exchange_id: before.exchange_id, status_key: before.status_key, display_name: before.display_name };
+  const own = { name: before.name, url: before.url, exchange_id: before.exchange_id, status_key: before.status_key, display_name: before.display_name, may_claim: before.may_claim, may_command: before.may_command };
   const card = { ...BLANK, ...own, defaultInterval: before.defaultInterval, interval: before.defaultInterval, lifetime: 3 * before.defaultInterval };
   if (frame.online && frame.problem) return { ...card, cond: "unreadable", problem: short(unreadable(frame.problem)) };
   if (frame.online && isForeign(card, frame.status)) {
@@ -142,6 +142,16 @@ export function factsOf(before, frame) {
   }
   if (frame.online) return { ...card, ...onlineFacts(card, frame.status, frame.ttlMs) };
   return { ...card, ...offlineFacts(before, frame.ownerState ?? "", frame.lastKnown) };
+}
+
+/** What this user may do about it here: claim it while nobody answers for it, stop it where it is stuck. */
+function withActs(card) {
+  const told = ["fresh", "late"].includes(card.cond) && card.instance; // an older writer knows neither
+  return {
+    ...card,
+    claim_url: told && card.may_claim && !card.admin ? `${card.url}command/claim/` : "",
+    stop_url: told && card.may_command && card.stuck ? `${card.url}command/stop/` : "",
+  };
 }
 
 export class Cards {
@@ -217,7 +227,7 @@ export class Cards {
   /** The notes come with the card where there is something to note, else when there first is. */
   note(root, card) {
     const place = root.querySelector("[data-noted]:empty");
-    if (place && this.notes && (NOTED.includes(card.cond) || card.error || card.stuck || card.unfenced)) {
+    if (place && this.notes && (NOTED.includes(card.cond) || card.error || card.stuck || card.unfenced || card.claim_url)) {
       place.append(this.notes.content.cloneNode(true));
     }
   }
@@ -255,7 +265,7 @@ export class Cards {
 
   tick() {
     const moment = now();
-    const cards = [...this.facts.values()].map((card) => this.at(card, moment));
+    const cards = [...this.facts.values()].map((card) => withActs(this.at(card, moment)));
     for (const card of cards) attempt(() => this.draw(card, moment));
     if (this.arrangement) attempt(() => this.arrangement.apply(cards));
     if (this.board) attempt(() => this.compare(cards));

@@ -19,7 +19,7 @@ KEY = "logs:network:bench"
 Result = dict[str, Any]
 Start = Callable[[RedisServer, Path], AbstractContextManager[Running]]
 #: Entries a second of the ladder to the highest rate that is carried.
-QUICK_LADDER = (3, 10, 40, 100, 400, 800, 1600, 2400)
+QUICK_LADDER = (3, 10, 40, 100, 400, 800, 1600, 2000, 2400)
 LADDER = (3, 5, 10, 20, 40, 100, 200, 400, 800, 1200, 1600, 2000, 2400, 3200, 4800)
 
 

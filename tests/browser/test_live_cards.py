@@ -64,6 +64,25 @@ def test_an_instance_comes_goes_and_comes_back(web: WebServer, store: redis.Redi
     assert "Lost" not in text(page)
 
 
+def test_a_card_whose_admin_leaves_offers_to_claim_it_until_somebody_has(
+    web: WebServer, store: redis.Redis, visitor: Visitor
+) -> None:
+    put_status(store, "kraken")
+    page = visitor.open(web)
+    offer = page.locator('[data-card="kraken"]').get_by_role("link", name="Claim kraken")
+    assert offer.count() == 0
+    put_status(store, "kraken", adminEmail=None, adminDisplayName=None)
+    eventually(lambda: offer.count() == 1)
+    served = visitor.open(web, java_script_enabled=False, live=False)
+    assert markups(page) == markups(served)
+    offer.click()
+    page.wait_for_url("**/exchanges/kraken/command/claim/")
+    page.go_back()
+    put_status(store, "kraken")
+    eventually(lambda: offer.count() == 0)
+    assert visitor.complaints == []
+
+
 def test_an_instance_of_another_version_makes_all_cards_say_theirs(
     web: WebServer, store: redis.Redis, visitor: Visitor
 ) -> None:
