@@ -29,6 +29,7 @@ urlpatterns = [
     path("instances/", views_instances.instances, name="instances"),
     path("instances/<str:instance_id>/assign/", views_instances.assign_exchange, name="assign"),
     path("exchanges/<str:name>/timeline/", views_timeline.timeline, name="timeline"),
+    path("exchanges/<str:name>/strip/", views_timeline.strip, name="strip"),
     path("exchanges/<str:name>/entries/<str:entry_id>/", views.entry, name="entry"),
     path("schemas/", views.schemas, name="schemas"),
     path("schemas/<str:file>", views.schema, name="schema"),

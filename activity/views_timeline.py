@@ -122,17 +122,34 @@ def timeline_context(request: HttpRequest, exchange: Exchange, now: datetime) ->
     }
 
 
+def _unknown(name: str) -> HttpResponse:
+    words = _("%(name)s: no exchange that you may view") % {"name": name}
+    return HttpResponse(words, status=404, content_type="text/plain; charset=utf-8")
+
+
+@require_safe
+@never_cache
+def strip(request: HttpRequest, name: str) -> HttpResponse:
+    """The band of a card: states and errors of the last six hours. 404 as below, 503 while nobody can say."""
+    exchange = visible_exchanges(request.user).filter(name=name).first()
+    if exchange is None:
+        return _unknown(name)
+    end = milliseconds(datetime.now(UTC))
+    try:
+        client = pages_client(config.settings().redis)
+        line = read_timeline(client, exchange.name, end - SPANS[DEFAULT_SPAN] * 60_000, end)
+    except (StoreUnavailable, ArchiveAway) as error:
+        return HttpResponse(str(error), status=503, content_type="text/plain; charset=utf-8")
+    return render(request, "parts/strip.html", {"t": line})
+
+
 @require_safe
 @never_cache
 def timeline(request: HttpRequest, name: str) -> HttpResponse:
     """The panel alone. 404 for an exchange that the user may not view, 400 for a window that is none."""
     exchange = visible_exchanges(request.user).filter(name=name).first()
     if exchange is None:
-        return HttpResponse(
-            _("%(name)s: no exchange that you may view") % {"name": name},
-            status=404,
-            content_type="text/plain; charset=utf-8",
-        )
+        return _unknown(name)
     try:
         context = timeline_context(request, exchange, datetime.now(UTC))
     except ValueError as error:

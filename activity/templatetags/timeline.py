@@ -54,15 +54,15 @@ def _height(segment: Segment) -> int:
 
 
 @register.simple_tag
-def tall(segment: Segment) -> int:
-    """A segment's height."""
-    return _height(segment)
+def tall(segment: Segment, share: int = 1) -> int:
+    """A segment's height, or a share of it for a lower band."""
+    return _height(segment) // share
 
 
 @register.simple_tag
-def top(segment: Segment) -> int:
+def top(segment: Segment, share: int = 1) -> int:
     """A segment's upper edge."""
-    return _FLOOR - _height(segment)
+    return (_FLOOR - _height(segment)) // share
 
 
 @register.simple_tag

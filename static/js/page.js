@@ -17,7 +17,7 @@ const page = JSON.parse(document.getElementById("page").textContent);
 startClock(page.now);
 watchTabs();
 
-/** What an exchange's page has beside the feed (exchange.js): told of entries, of commands, and once a second. */
+/** What a page has beside cards and feed (network.js, exchange.js): told of entries, of commands, and once a second. */
 const beside = { entriesArrived() {}, commandMoved() {}, tick() {} };
 export const extend = (parts) => Object.assign(beside, parts);
 export const isOpen = () => link.state.at === "open";
@@ -107,7 +107,7 @@ const receive = {
     if (!feed) location.reload(); // the first entry of an exchange that had none
     else {
       cards.entries(frame.exchange, frame.entries);
-      beside.entriesArrived();
+      beside.entriesArrived(frame.exchange);
       notices?.entries(frame.exchange, frame.entries);
       feed.add(frame.exchange, frame.entries);
     }

@@ -1,5 +1,5 @@
 // The markup of an element without what differs by the moment: durations, the gauge's width, white space between tags,
-// and notes that were wanted once.
+// notes that were wanted once, and the band of the last hours, which comes later.
 (element) => {
   const copy = element.cloneNode(true);
   for (const tick of copy.querySelectorAll("[data-of]")) {
@@ -15,6 +15,7 @@
   for (const notes of copy.querySelectorAll("[data-noted]")) {
     if ([...notes.children].every((note) => note.hidden)) notes.replaceChildren();
   }
+  for (const band of copy.querySelectorAll("[data-drawn]")) band.replaceChildren();
   for (const bar of copy.querySelectorAll("rect")) bar.removeAttribute("width");
   for (const opened of copy.querySelectorAll("details")) opened.removeAttribute("open");
   return copy.outerHTML

@@ -229,3 +229,16 @@ def test_a_page_of_the_past_is_marked_and_not_live(sign_in: SignIn, admin: User,
 def test_the_moment_may_be_written_as_people_do(sign_in: SignIn, admin: User, store: redis.Redis) -> None:
     answer = sign_in(admin).get("/?at=2026-01-02T03:04:05Z")
     assert "03:04:05" in page_of(answer).text
+
+
+def test_the_band_of_a_card_is_for_those_who_may_view_its_exchange(
+    sign_in: SignIn, kraken_viewer: User, store: redis.Redis
+) -> None:
+    append_move(store, "kraken", "warming", "active")
+    client = sign_in(kraken_viewer)
+    answer = client.get("/exchanges/kraken/strip/")
+    assert answer.status_code == 200
+    assert b'data-state="active"' in answer.content
+    hidden, unknown = client.get("/exchanges/binance/strip/"), client.get("/exchanges/binanse/strip/")
+    assert hidden.status_code == unknown.status_code == 404
+    assert hidden.content.replace(b"binance", b"it") == unknown.content.replace(b"binanse", b"it")
