@@ -78,6 +78,7 @@ def test_a_claim_is_a_row_an_audit_event_and_an_entry_of_the_instances_stream(
     assert (event.actor, event.exchange, event.correlation_id) == ("marta@example.org", "kraken", row.correlation_id)
     text = page_of(client.get("/exchanges/kraken/")).text
     assert "Pending: marta@example.org" in text
+    assert "Until then the card shows nobody." in text
     put_status(store, "kraken", adminEmail="marta@example.org")
     assert "Pending" not in page_of(client.get("/exchanges/kraken/")).text
 
