@@ -16,6 +16,16 @@ from activity.words import spoken
 OPEN: Final = ("requested", "delivered", "acknowledged")
 #: Commands about who answers for an instance.
 CLAIMS: Final = (CommandType.CLAIM, CommandType.RELEASE)
+#: Commands that may end or start a program; the others never lead to a transition.
+MOVING: Final = frozenset(
+    {
+        CommandType.START,
+        CommandType.STOP,
+        CommandType.SWITCH_MODE,
+        CommandType.RELOAD_SETTINGS,
+        CommandType.HANDOVER,
+    }
+)
 
 
 class Command(models.Model):
@@ -76,7 +86,7 @@ class Command(models.Model):
     @property
     def moves(self) -> bool:
         """Whether it is one that makes its instance write transitions."""
-        return self.type not in CLAIMS
+        return self.type in MOVING
 
     @property
     def said(self) -> str:
