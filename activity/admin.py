@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django import forms
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -17,13 +19,21 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
-from guardian.admin import GroupManage, GuardedModelAdmin, UserManage
+from guardian.admin import (
+    AdminGroupObjectPermissionsForm,
+    AdminUserObjectPermissionsForm,
+    GroupManage,
+    GuardedModelAdmin,
+    UserManage,
+)
 
 from activity import admin_notifications, admin_records, admin_sign_in, admin_walls  # noqa: F401 - register themselves
 from activity.access import can
 from activity.admin_issued import Issued
 from activity.admin_scope import administered, viewable
 from activity.models import ApiToken, Exchange, User
+from activity.wire.retold import RIGHTS
+from activity.words import spoken
 
 # Only type checkers know these as generic.
 if TYPE_CHECKING:
@@ -85,6 +95,38 @@ def _me(request: HttpRequest) -> User:
     """Who asks. The admin lets nobody in who is not signed in."""
     assert isinstance(request.user, User)
     return request.user
+
+
+def _right(name: str) -> str:
+    return spoken(RIGHTS.read(name))
+
+
+class _RightsOfUser(AdminUserObjectPermissionsForm):
+    """One user's rights on an exchange, named in the reader's language."""
+
+    def get_obj_perms_field_choices(self) -> list[tuple[str, str]]:
+        """By code, as the base has them."""
+        return [(code, _right(name)) for code, name in super().get_obj_perms_field_choices()]
+
+
+class _RightsOfGroup(AdminGroupObjectPermissionsForm):
+    """One group's, likewise."""
+
+    def get_obj_perms_field_choices(self) -> list[tuple[str, str]]:
+        """By code, as the base has them."""
+        return [(code, _right(name)) for code, name in super().get_obj_perms_field_choices()]
+
+
+class _RightsNamed:
+    """Rights to choose from, named in the reader's language; the table has Django's English names."""
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None = None, **given: Any) -> Any:
+        """Rights say themselves as everywhere: app, model, right."""
+        base: Any = super()
+        field = base.formfield_for_manytomany(db_field, request, **given)
+        if field is not None and db_field.remote_field.model is Permission:
+            field.label_from_instance = lambda right: f"{right.content_type} | {_right(right.name)}"
+        return field
 
 
 class FindUser(UserManage):
@@ -158,6 +200,23 @@ class ExchangeAdmin(GuardedModelAdmin):
         """Groups are found by their name."""
         return FindGroup
 
+    def get_obj_perms_manage_user_form(self, request: HttpRequest) -> type[forms.Form]:
+        """With rights that are named."""
+        return _RightsOfUser
+
+    def get_obj_perms_manage_group_form(self, request: HttpRequest) -> type[forms.Form]:
+        """With rights that are named."""
+        return _RightsOfGroup
+
+    def get_obj_perms_base_context(self, request: HttpRequest, obj: Exchange) -> dict[str, Any]:
+        """The heads of the table are names of rights."""
+        base: Any = super()
+        context: dict[str, Any] = base.get_obj_perms_base_context(request, obj)
+        context["model_perms"] = list(context["model_perms"])
+        for right in context["model_perms"]:
+            right.name = _right(right.name)  # of this page's own rows, which nobody saves
+        return context
+
     def obj_perms_manage_view(self, request: HttpRequest, object_pk: str) -> HttpResponse:
         """Who has which rights on the exchange."""
         self._require_administer(request, object_pk)
@@ -202,7 +261,7 @@ class UserChange(_UserChange):
 
 
 @admin.register(User)
-class UserAdmin(_UserAdmin):
+class UserAdmin(_RightsNamed, _UserAdmin):
     """People. What makes someone mightier, and superusers themselves, are a superuser's business only."""
 
     form = UserChange
@@ -234,6 +293,14 @@ class UserAdmin(_UserAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """A superuser, but not themselves: deactivating keeps what a user did, deleting does not."""
         return request.user.is_superuser and obj != request.user
+
+
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(_RightsNamed, DjangoGroupAdmin):
+    """Django's own."""
 
 
 @admin.register(ApiToken)

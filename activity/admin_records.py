@@ -161,13 +161,26 @@ class _CommandAdmin(_Exported, _Record, _CommandBase):  # type: ignore[misc] # a
         *("exchange", "correlation_id", "type", "payload", "state", "text", "problem", "issued_by", "ip", "reason"),
         *("instance_id", "host", "epoch", "requested_at", "delivered_at", "acknowledged_at", "ended_at"),
     )
-    fields = (*columns, "entries")
+    fields: ClassVar[Any] = (
+        *({"text": "text_shown", "problem": "problem_shown"}.get(name, name) for name in columns),
+        "entries",
+    )
     readonly_fields = fields
     export_name = "commands"
 
     def exported(self, row: Command) -> dict[str, Any]:
         """All columns."""
         return {name: str(getattr(row, name) if getattr(row, name) is not None else "") for name in self.columns}
+
+    @admin.display(description=_("text"))
+    def text_shown(self, row: Command) -> str:
+        """What became of it, in the reader's language; the export has it as it is stored."""
+        return visible(row.said)
+
+    @admin.display(description=_("problem"))
+    def problem_shown(self, row: Command) -> str:
+        """Why nobody knows more, likewise."""
+        return visible(row.trouble)
 
     @admin.display(description=_("entries"))
     def entries(self, row: Command) -> str:
@@ -217,13 +230,13 @@ class ArchiveGapAdmin(_Record, _GapAdmin):
 class AuditEventAdmin(_Exported, _Record, _EventAdmin):
     """Who did what. Events of an exchange are seen by whoever administers it, the others by whoever may view events."""
 
-    list_display = ("number", "at", "actor", "action", "exchange", "subject", "reason", "ip")
+    list_display = ("number", "moment", "actor", "action", "exchange", "subject_shown", "reason_shown", "ip")
     list_filter: ClassVar[Any] = ("action", _OfExchange, "at", "via")
     list_select_related: ClassVar[Any] = False
     search_fields = ("actor", "exchange", "subject", "reason", "host", "ip")
     fields = (
-        "number", "at", "action", "actor", "via", "ip", "exchange", "host", "subject", "before_shown", "after_shown",
-        "reason", "correlation_id", "previous", "hash", "exchange_then",
+        "number", "at", "action", "actor", "via", "ip", "exchange", "host", "subject_shown", "before_shown",
+        "after_shown", "reason_shown", "correlation_id", "previous", "hash", "exchange_then",
     )  # fmt: skip
     readonly_fields = fields
     date_hierarchy = "at"
@@ -250,6 +263,21 @@ class AuditEventAdmin(_Exported, _Record, _EventAdmin):
         page = reverse("exchange", args=[event.exchange])
         moment = urlencode({"at": format_timestamp(event.at)})
         return format_html('<a href="{}?{}">{}</a>', page, moment, _("the exchange as it was then"))
+
+    @admin.display(description=_("at"), ordering="at")
+    def moment(self, event: AuditEvent) -> str:
+        """In UTC and to the second, in the order of numbers: two of one minute are told apart."""
+        return f"{event.at:%Y-%m-%d %H:%M:%S}"
+
+    @admin.display(description=_("subject"), ordering="subject")
+    def subject_shown(self, event: AuditEvent) -> str:
+        """In the reader's language; what is chained and exported stays English."""
+        return visible(event.done_to)
+
+    @admin.display(description=_("reason"), ordering="reason")
+    def reason_shown(self, event: AuditEvent) -> str:
+        """What a person gave stays as it is."""
+        return visible(event.why)
 
     @admin.display(description=_("before"))
     def before_shown(self, event: AuditEvent) -> str:

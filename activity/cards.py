@@ -30,11 +30,11 @@ from activity.text import (
 from activity.wire.clock import parse_timestamp
 from activity.wire.entries import StreamEntry
 from activity.wire.keys import status_key
-from activity.wire.status import HEARTBEAT_SECONDS, ReadStatus, ttl_seconds
+from activity.wire.status import HEARTBEAT_SECONDS, ReadStatus, is_late, ttl_seconds
 
-#: fresh: beat within the interval. late: beyond it, key still there. lost: key gone while somebody owned the exchange.
-#: ended: gone in good order. never: no history either. unreadable: the key is there, its value makes no sense.
-#: foreign: the key is there, its value is another exchange's. unknown: we could not look.
+#: fresh: beat within the interval, or a moment later (wire/status.py). late: beyond it, key still there. lost: key gone
+#: while somebody owned the exchange. ended: gone in good order. never: no history either. unreadable: the key is there,
+#: its value makes no sense. foreign: the key is there, its value is another exchange's. unknown: we could not look.
 #: then: of a moment that is past, what the newest entry before it told.
 Condition = Literal["fresh", "late", "lost", "ended", "never", "unreadable", "foreign", "unknown", "then"]
 #: What has a note of its own.
@@ -180,7 +180,7 @@ def _online(card: Card, status: ReadStatus, ttl_ms: int | None, now: int) -> Car
     return replace(
         card,
         # A key without a TTL tells no age, so nothing says that its writer still lives.
-        cond="late" if age is None or age // 1000 > status.interval else "fresh",
+        cond="late" if age is None or is_late(age, status.interval) else "fresh",
         state=status.connectionState.value,
         beat_at=None if age is None else in_calendar(now - age),
         interval=status.interval,

@@ -6,6 +6,7 @@ from typing import Any, Final
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.utils import translation
+from django.utils.translation import gettext_noop
 from django.views.decorators.cache import cache_control
 from django.views.decorators.http import conditional_page
 from django.views.i18n import JavaScriptCatalog
@@ -31,7 +32,26 @@ class UserLanguageMiddleware:
         return self._get_response(request)
 
 
-_catalogue: Any = JavaScriptCatalog.as_view(packages=["activity"])
+#: What scripts of the Django admin say that Django has no German for.
+_SAID_BY_ADMIN: Final = (
+    gettext_noop('Choose %s by selecting them and then select the "Choose" arrow button.'),
+    gettext_noop('Remove %s by selecting them and then select the "Remove" arrow button.'),
+    gettext_noop("Type into this box to filter down the list of available %s."),
+    gettext_noop("Type into this box to filter down the list of selected %s."),
+    gettext_noop("Choose all %s"),
+    gettext_noop("Choose selected %s"),
+    gettext_noop("Remove all %s"),
+    gettext_noop("Remove selected %s"),
+    gettext_noop("(click to clear)"),
+)
+
+
+class _Catalogue(JavaScriptCatalog):
+    def get_catalog(self) -> dict[str, Any]:
+        return {**super().get_catalog(), **{text: translation.gettext(text) for text in _SAID_BY_ADMIN}}
+
+
+_catalogue: Any = _Catalogue.as_view(packages=["activity"])
 
 
 @login_not_required

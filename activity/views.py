@@ -39,7 +39,7 @@ from activity.views_timeline import moment_of, timeline_context
 from activity.wire.clock import parse_timestamp
 from activity.wire.entries import EntryId
 from activity.wire.keys import stream_key
-from activity.wire.status import HEARTBEAT_SECONDS
+from activity.wire.status import HEARTBEAT_SECONDS, is_late
 from perseus_admin import config
 
 SCHEMAS: Final = config.BASE_DIR / "docs" / "schemas"
@@ -208,7 +208,7 @@ def _standbys(exchange: Exchange, now: datetime) -> dict[str, Any]:
         {
             "status": view.status,
             "beat_at": milliseconds(now) - view.age_ms,
-            "late": view.age_ms // 1000 > view.status.heartbeatSeconds,
+            "late": is_late(view.age_ms, view.status.heartbeatSeconds),
             "since": parse_timestamp(view.status.registeredAt),
         }
         for view in views

@@ -24,6 +24,7 @@ from activity.text import milliseconds, visible
 from activity.user_settings import settings_of
 from activity.wire.commands import Assignment
 from activity.wire.said import fault
+from activity.wire.status import is_late
 from activity.words import spoken
 from perseus_admin import config
 
@@ -70,7 +71,7 @@ def instances(request: HttpRequest) -> HttpResponse:
 def _shown(view: IdleView, now: datetime) -> dict[str, Any]:
     status = view.status
     age = 3 * status.heartbeatSeconds * 1000 - view.left_ms
-    return {"status": status, "beat_at": milliseconds(now) - max(0, age), "late": age > status.heartbeatSeconds * 1000}
+    return {"status": status, "beat_at": milliseconds(now) - max(0, age), "late": is_late(age, status.heartbeatSeconds)}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -142,7 +142,7 @@ def _pending(exchange: Exchange, holder: Holder | None) -> dict[str, Any] | None
     if asked.ended_at is not None and late:
         newer = Command.objects.filter(exchange=exchange, type__in=CLAIMS, id__gt=asked.pk).exists()
         return None if newer else {"who": wanted, "never": True}
-    return {"who": wanted, "never": False}
+    return {"who": wanted, "never": False, "shown": holder.written_by}
 
 
 def steering_context(request: HttpRequest, exchange: Exchange) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from activity.models.append_only import AppendOnly
+from activity.wire.retold import REASONS, SUBJECTS
+from activity.words import spoken
 
 #: What the first event names as its predecessor's hash.
 GENESIS: Final = "0" * 64
@@ -72,7 +74,17 @@ class AuditEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.number}: {self.actor or gettext('nobody')} {self.get_action_display()} {self.subject}".rstrip()
+        return f"{self.number}: {self.actor or gettext('nobody')} {self.get_action_display()} {self.done_to}".rstrip()
+
+    @property
+    def done_to(self) -> str:
+        """`subject`, in the reader's language: what is chained and exported stays English."""
+        return spoken(SUBJECTS.read(self.subject))
+
+    @property
+    def why(self) -> str:
+        """`reason`, likewise; what a person gave stays as it is."""
+        return spoken(REASONS.read(self.reason))
 
     def digest(self) -> str:
         """What `hash` must be: of every other column, in the order in which they are declared."""

@@ -3,41 +3,27 @@
 from typing import ClassVar, Final
 
 from django.db import models
-from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from activity.models.exchanges import Exchange
 from activity.models.people import User
 from activity.wire.commands import CommandType
+from activity.wire.retold import REPORTS
+from activity.words import spoken
 
 #: What a row is before and after it ended.
 OPEN: Final = ("requested", "delivered", "acknowledged")
 #: Commands about who answers for an instance.
 CLAIMS: Final = (CommandType.CLAIM, CommandType.RELEASE)
-#: What a worker (instance/obey.py) or `settling` writes of a command, in English as everything that is stored.
-_REPORTS: Final = frozenset(
+#: Commands that may end or start a program; the others never lead to a transition.
+MOVING: Final = frozenset(
     {
-        gettext_noop("the instance did not take it within 30 s"),
-        gettext_noop("it never reached Redis"),
-        gettext_noop("the instance took it and ended before it reported: what was done is not known"),
-        gettext_noop("started"),
-        gettext_noop("stopped; the instance keeps the exchange and waits for a start"),
-        gettext_noop("paused"),
-        gettext_noop("goes on"),
-        gettext_noop("told"),
-        gettext_noop("noted"),
-        gettext_noop("waits for a start"),
-        gettext_noop("the program was started anew"),
-        gettext_noop("nobody answers for it, shown from its next heartbeat on"),
-        gettext_noop("the instance no longer holds the exchange"),
-        gettext_noop("the instance is between two epochs: send it again in a moment"),
-        gettext_noop("it has not begun to start in time"),
-        gettext_noop("it is stopped already"),
-        gettext_noop("the program has not ended in time; it is being killed"),
-        gettext_noop("no program runs now"),
-        gettext_noop("a stop or pause overtook it: the hook was killed, and what it did is not known"),
-        gettext_noop("it is not paused"),
-        gettext_noop("it has been assigned an exchange already, or ends"),
+        CommandType.START,
+        CommandType.STOP,
+        CommandType.SWITCH_MODE,
+        CommandType.RELOAD_SETTINGS,
+        CommandType.HANDOVER,
     }
 )
 
@@ -100,12 +86,17 @@ class Command(models.Model):
     @property
     def moves(self) -> bool:
         """Whether it is one that makes its instance write transitions."""
-        return self.type not in CLAIMS
+        return self.type in MOVING
 
     @property
     def said(self) -> str:
         """`text`, in the reader's language where its words are our own. A program's own stay as they are."""
-        return gettext(self.text) if self.text in _REPORTS else self.text
+        return spoken(REPORTS.read(self.text))
+
+    @property
+    def trouble(self) -> str:
+        """`problem`, likewise."""
+        return spoken(REPORTS.read(self.problem))
 
 
 class Claim(Command):

@@ -48,7 +48,7 @@ class Death:
     why: str
 
     def fields(self) -> dict[str, str]:
-        """The entry's fields, without eventId. ``kind``, ``lastHeartbeat`` and ``detectionDelayMs`` are additions."""
+        """The entry's fields without eventId; those behind ``kind``, and ``adminEmail``, are additions."""
         status = read_status(self.payload).fields
         host = _text(status.get("hostname"))
         state = _text(status.get("connectionState"))
@@ -69,6 +69,7 @@ class Death:
             "exchangeName": self.exchange_name,
             "hostname": host,
             "ip": _text(status.get("ipAddress")),
+            "adminEmail": _text(status.get("adminEmail")),
             "state": state if state in _STATES else "",
             "instanceId": instance,
             "epoch": str(self.epoch) if self.epoch else "",

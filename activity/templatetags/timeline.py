@@ -18,6 +18,8 @@ Part = TypeVar("Part", Segment, Mark)
 #: How high each state stands, of 44: the height says it again, for whoever does not see the colour.
 _HEIGHTS: Final = {"active": 44, "warming": 32, "starting": 22, "stopping": 22, "stopped": 8, "idle": 6}
 _FLOOR: Final = 50
+#: Percent of the width: half a label, 18 pixels of the 340 that a phone has.
+_EDGE: Final = 5.5
 
 
 @register.simple_tag(takes_context=True)
@@ -79,6 +81,13 @@ def axis_label(at: int) -> str:
     if moment is None:
         return ""
     return text.day(moment) if (moment.hour, moment.minute) == (0, 0) else f"{moment:%H:%M}"
+
+
+@register.simple_tag(takes_context=True)
+def edge(context: dict[str, Any], at: int) -> str:
+    """That a label stands at an edge of the band, where half of it would stick out: as a class."""
+    place = float(context["t"].x(at))
+    return " first" if place < _EDGE else " last" if place > 100 - _EDGE else ""
 
 
 @register.simple_tag

@@ -24,7 +24,7 @@ def said(template: str, **facts: Any) -> Said:
 _ = said
 
 #: What pydantic says of the documents that people write here. Anything else that it says stays in English.
-_FAULTS: Final = (
+FAULTS: Final = (
     _("Input should be %(expected)s"),
     _("Input should be a valid boolean, unable to interpret input"),
     _("Input should be a valid boolean"),
@@ -43,7 +43,7 @@ def fault(where: str, problem: Mapping[str, Any]) -> Said:
     """One of pydantic's problems as a sentence that begins with the field's name."""
     facts = problem.get("ctx", {})
     what: str = str(problem["msg"])
-    for known in _FAULTS:
+    for known in FAULTS:
         wanted = {name: facts[name] for name in facts if f"%({name})s" in known.template}
         if "%(" in known.template and not wanted:
             continue

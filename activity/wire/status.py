@@ -50,6 +50,15 @@ def ttl_seconds(heartbeat_seconds: int) -> int:
     return TTL_INTERVALS * heartbeat_seconds
 
 
+def is_late(age_ms: int, heartbeat_seconds: int) -> bool:
+    """Whether a beat of that age is late, in whole seconds as pages count them. static/js/cards.js says the same.
+
+    A fifth of the interval, at most 3 s, is no lateness: the instance sleeps the interval and then asks Redis, a look
+    finds it within half a second, and it may wait 1.9 s for others to travel with (feed/board.py).
+    """
+    return age_ms // 1000 > heartbeat_seconds + min(3, heartbeat_seconds // 5)
+
+
 class _StatusFields(BaseModel):
     """The fields that every writer has, older ones included."""
 

@@ -24,6 +24,7 @@ const BRIEF = {
 const UNCONNECTED = gettext("This page is not connected, and the key that it knew of has run out since.");
 const RUN_OUT = gettext("The key has run out, and the server has not said what became of it.");
 const GRACE_MS = 5000; // the server looks twice a second: a key that is not said to be gone by then is not known
+const isLate = (ageMs, interval) => Math.floor(ageMs / 1000) > interval + Math.min(3, Math.floor(interval / 5)); // activity/wire/status.py
 const short = (text) => (text === null || text === undefined ? "" : visible(head(String(text), HEADLINE_CHARS, "…")));
 const number = (value) => (value === null || value === undefined ? "" : String(value));
 
@@ -256,7 +257,7 @@ export class Cards {
     const age = moment - card.beat_at;
     if (!this.connected && age > card.lifetime * 1000) return this.unknown(card, UNCONNECTED);
     if (age > card.lifetime * 1000 + GRACE_MS) return this.unknown(card, RUN_OUT);
-    return { ...card, cond: Math.floor(age / 1000) > card.interval ? "late" : "fresh", stuck: stuck(card, moment) };
+    return { ...card, cond: isLate(age, card.interval) ? "late" : "fresh", stuck: stuck(card, moment) };
   }
 
   unknown(card, problem) {

@@ -35,6 +35,14 @@ def test_no_german_page_scrolls_sideways(web: WebServer, busy: None, visitor: Vi
     assert not wide
 
 
+def test_scripts_of_the_django_admin_speak_german(web: WebServer, visitor: Visitor) -> None:
+    page = visitor.open(web, "/admin/auth/group/add/", live=False, locale="de")
+    chooser = page.locator(".selector")
+    for words in ("Verfügbare Berechtigungen", "Alle Berechtigungen auswählen", "Darf ansehen: Börse"):
+        expect(chooser).to_contain_text(words)
+    assert not visitor.complaints
+
+
 def test_scripts_speak_the_language_of_the_page(web: WebServer, busy: None, visitor: Visitor) -> None:
     page = visitor.open(web, "/self-check/", live=False, locale="de")
     expect(page.locator("[data-socket-found]")).to_contain_text("Öffnet, und der erste Frame")

@@ -34,8 +34,8 @@ _DATA: Final = (
     ),
     *sorted(map(re.escape, available_timezones()), key=len, reverse=True),
 )
-#: What stands in the Django admin besides: rows of the test, what is stored in English (names of rights, subjects of
-#: events), and what libraries say in English alone.
+#: What stands in the Django admin besides: rows of the test, what is stored in English (what Django's log and libraries
+#: say), and what libraries say in English alone.
 _ADMIN: Final = (
     *(
         "Kraken",
@@ -48,7 +48,7 @@ _ADMIN: Final = (
         "x",
         "Perseus: test",
     ),
-    *(r"(?:exchange|user|group|api token|wall link|notification channel)(?= \S)", r"\w+\*+"),
+    r"\w+\*+",
     *(
         r"event: error",
         "of (?:kraken|binance)",
@@ -64,7 +64,6 @@ _ADMIN: Final = (
     ),
     *("add-symbol", "handover", "reload-settings", "remove-symbol", "resume", "start", "switch-mode"),
     *(
-        r"Can [a-z ]+",
         r"Guardian \| (?:user|group) object permission",
         "Axes",
         "True",

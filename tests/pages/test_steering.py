@@ -15,6 +15,7 @@ from guardian.shortcuts import assign_perm
 from activity.models import AuditEvent, Command, Exchange, User
 from activity.settling import settle, settle_open
 from activity.store.client import pages_client
+from activity.wire.commands import CommandType
 from tests.pages.conftest import PASSWORD, SignIn
 from tests.pages.reading import page_of
 from tests.pages.writing import put_older_status, put_status
@@ -78,6 +79,7 @@ def test_a_claim_is_a_row_an_audit_event_and_an_entry_of_the_instances_stream(
     assert (event.actor, event.exchange, event.correlation_id) == ("marta@example.org", "kraken", row.correlation_id)
     text = page_of(client.get("/exchanges/kraken/")).text
     assert "Pending: marta@example.org" in text
+    assert "Until then the card shows nobody." in text
     put_status(store, "kraken", adminEmail="marta@example.org")
     assert "Pending" not in page_of(client.get("/exchanges/kraken/")).text
 
@@ -403,3 +405,8 @@ def test_who_may_command_nothing_sees_no_idle_instance(
     client = sign_in(kraken_viewer)
     assert "spare-1" not in page_of(client.get("/instances/")).text
     assert client.get("/instances/idle-1/assign/").status_code == 403
+
+
+def test_only_what_may_end_or_start_a_program_leads_to_its_transitions() -> None:
+    moving = {kind for kind in CommandType if Command(type=kind).moves}
+    assert moving == {"start", "stop", "switch-mode", "reload-settings", "handover"}

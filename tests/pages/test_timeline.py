@@ -18,6 +18,7 @@ from tests.servers import RedisServer
 
 NOW = int(time.time() * 1000)
 MINUTE = 60_000
+HOUR = 60 * MINUTE
 
 
 def day(store: redis.Redis) -> None:
@@ -114,6 +115,14 @@ def taken_over(store: redis.Redis) -> None:
         store, "kraken", "was lost", entry_id=at(9.7), epoch="111111", hostname="a-host", kind="lost",
         lastHeartbeat=f"{datetime.fromtimestamp((NOW - 11 * MINUTE) / 1000, UTC):%Y-%m-%dT%H:%M:%S}Z",
     )  # fmt: skip
+
+
+def test_a_label_at_an_edge_of_the_band_stays_within_it(sign_in: SignIn, admin: User, store: redis.Redis) -> None:
+    day(store)
+    end = NOW // HOUR * HOUR  # full hours: one line at either edge, the others between
+    answer = sign_in(admin).get(f"/exchanges/kraken/?begin={end - 6 * HOUR}&end={end}")
+    labels = [one.attributes["class"] for one in page_of(answer).all(tag="text", data_axis=None)]
+    assert (labels[0], labels[-1], set(labels[1:-1])) == ("when first", "when last", {"when"})
 
 
 @pytest.mark.django_db

@@ -129,6 +129,21 @@ def test_the_ttl_is_three_intervals() -> None:
     assert status.ttl_seconds(status.HEARTBEAT_SECONDS) == 45
 
 
+@pytest.mark.parametrize(
+    ("interval", "age_ms", "late"),
+    [
+        (15, 18_999, False),
+        (15, 19_000, True),
+        (60, 63_999, False),
+        (60, 64_000, True),
+        (1, 1_999, False),
+        (1, 2_000, True),
+    ],
+)
+def test_a_beat_is_late_once_it_cannot_be_on_its_way_any_more(interval: int, age_ms: int, late: bool) -> None:
+    assert status.is_late(age_ms, interval) == late
+
+
 def test_every_state_leads_on_and_only_as_the_contract_says() -> None:
     edges = {(a.value, b.value) for a, targets in status.TRANSITIONS.items() for b in targets}
     assert edges == {
