@@ -68,7 +68,7 @@ def _texts(places: _Places, values: list[bytes], plain: bool) -> Texts:  # noqa:
                 state = values[state_at]
         elif event == b"state_transition" and values[from_at] in _STATES and values[to_at] in _STATES:
             state = values[to_at]
-            text, plain = values[from_at] + _ARROW + state, False
+            text = values[from_at] + _ARROW + state
     host, admin = values[host_at], values[admin_at]
     if plain:
         return event[:EVENT_CHARS], state, host[:HOST_CHARS], admin[:ADMIN_CHARS], text[:TEXT_CHARS]

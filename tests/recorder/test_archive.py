@@ -214,10 +214,10 @@ def test_a_gap_that_opens_between_two_readings_of_one_batch_is_recorded(
 
 
 def test_once_catches_up_says_so_and_ends_with_0(database: Database, redis_server: RedisServer) -> None:
-    write(redis_server, 5000)
+    write(redis_server, 10_000)
     code, said = database.run(redis_server.url, "manage.py", "recorder", "--once")
     assert code == 0, said
-    assert "caught up: 5,000 entries in" in said
+    assert "caught up: 10,000 entries in" in said
     assert in_archive() == in_stream(redis_server.url)
 
 

@@ -28,21 +28,47 @@ _values = (
         )
     )
 )
-#: Well-formed ones as well, which chance alone would hardly make.
-_well_formed = st.fixed_dictionaries(
-    {
-        b"event": st.sampled_from([b"error", b"state_transition"]),
-        b"timestamp": _values,
-        b"error": _values,
-        b"fromState": _values,
-        b"toState": _values,
-        b"hostname": _values,
+_states = st.sampled_from([state.value.encode() for state in ConnectionState])
+#: Nearly well-formed ones as well, which chance alone would hardly make.
+_nearly = st.fixed_dictionaries(
+    {b"event": st.sampled_from([b"error", b"state_transition"])},
+    optional={
+        **dict.fromkeys((b"timestamp", b"error", b"hostname", b"adminEmail", b"exchangeName"), _values),
+        **dict.fromkeys((b"state", b"fromState", b"toState"), _states | _values),
     },
-    optional={b"state": _values, b"adminEmail": _values, b"exchangeName": _values},
 ).map(lambda fields: [part for pair in fields.items() for part in pair])
-_pairs = _well_formed | st.lists(st.tuples(_names, _values), max_size=10).map(
-    lambda pairs: [part for pair in pairs for part in pair]
-)
+_any = st.lists(st.tuples(_names, _values), max_size=10).map(lambda pairs: [part for pair in pairs for part in pair])
+_pairs = _nearly | _any
+
+
+def _fields(**fields: str) -> list[bytes]:
+    return [part.encode() for pair in fields.items() for part in pair]
+
+
+#: Each is told apart from its neighbour by one thing alone.
+EDGES = [
+    _fields(event="error", timestamp="t", error="e", state="active"),
+    _fields(event="error", timestamp="t", error="e", state="actives"),
+    _fields(event="error", timestamp="t", state="active"),
+    _fields(event="error", error="e", state="active"),
+    _fields(event="errors", timestamp="t", error="e", state="active"),
+    _fields(event="state_transition", timestamp="t", fromState="idle", toState="active"),
+    _fields(event="state_transition", timestamp="t", fromState="idle", toState="actives"),
+    _fields(event="state_transition", timestamp="t", fromState="idles", toState="active", error="e"),
+    _fields(event="state_transition", fromState="idle", toState="active"),
+    _fields(event="state_transition", timestamp="t", toState="active"),
+    *(
+        _fields(
+            event=char * (EVENT_CHARS + more), hostname=char * (HOST_CHARS + more), error=char * (TEXT_CHARS + more)
+        )
+        for char in "aü\0"
+        for more in (0, 1)
+    ),
+    *(_fields(timestamp="t", adminEmail=char * (ADMIN_CHARS + more)) for char in "aü\0" for more in (0, 1)),
+    [b"event", b"error", b"timestamp"],
+    [b"hostname"],
+    [],
+]
 
 
 def _shown(text: str, chars: int) -> str:
@@ -70,8 +96,7 @@ def numbered(some: list[list[bytes]]) -> list[RawEntry]:
 
 
 @given(st.lists(_pairs, max_size=5))
-@example([[b"event", b"error", b"timestamp"]])
-@example([[b"hostname"], []])
+@example(EDGES)
 def test_the_columns_of_a_row_say_what_is_read_in_the_entry(some: list[list[bytes]]) -> None:
     entries = numbered(some)
     found = list(rows(entries))
