@@ -88,7 +88,7 @@ def store(exchange_id: int, batch: Batch, step: Step = no_step) -> Outcome:
         return _store(exchange_id, batch, step, _insert)
     except IntegrityError:
         # Some of it is there: written by somebody who does not ask the cursor, or before the stream began anew. All of
-        # it is tried anew, because a savepoint in every batch for the sake of this one took a tenth of the time.
+        # it is tried anew, because a savepoint in every batch would be two more waits for the server each time.
         return _store(exchange_id, batch, step, _insert_the_missing)
 
 
