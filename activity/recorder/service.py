@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -30,6 +31,14 @@ def calm_collector() -> None:
     gc.set_threshold(100_000, 50, 1000)
     gc.collect()
     gc.freeze()
+
+
+def hand_over_quickly() -> None:
+    """A thread that has its answer from the database gets its turn after half a millisecond, not after five.
+
+    While a batch is made of what was read, the one before waits so at every answer: a sixth of catching up.
+    """
+    sys.setswitchinterval(0.0005)
 
 
 async def serve(jobs: Sequence[Job]) -> ExitCode:

@@ -79,10 +79,11 @@ from django.db import connections
 from activity.models import ArchivedEntry, Exchange
 from activity.recorder.archive import Archive
 from activity.recorder.database import limit_waiting
-from activity.recorder.service import calm_collector
+from activity.recorder.service import calm_collector, hand_over_quickly
 limit_waiting()
 Exchange.objects.create(id=3, name="kraken", display_name="Kraken")
 calm_collector()
+hand_over_quickly()
 began = time.perf_counter()
 asyncio.run(Archive(os.environ["REDIS_URL"], once=True).run())
 took = time.perf_counter() - began

@@ -29,7 +29,7 @@ def test_a_recorder_that_is_killed_between_any_two_steps_loses_and_doubles_nothi
     Holds: after each kill the archive is a whole beginning of the stream, and whoever goes on completes it: every
     entry once, byte by byte, on SQLite and on Postgres.
     """
-    write(redis_server, 6000)
+    write(redis_server, 20_000)  # more than five processes store
     for step in ("read", "locked", "inserted", "advanced", "stored"):
         # The second time, so that each process has stored something and the next finds a cursor that has moved.
         code, said = database.run(redis_server.url, "-m", "tests.faults.killed_recorder", step, "2")

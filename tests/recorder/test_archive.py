@@ -11,7 +11,10 @@ from django.db import connection
 from activity.models import ArchiveCursor, ArchivedEntry, Exchange
 from activity.recorder import archive as archive_module
 from activity.recorder import follow, writing
-from activity.wire.entries import read_entry
+from activity.store import reading
+from activity.store.client import AsyncClient
+from activity.store.reading import Reading
+from activity.wire.entries import EntryId, read_entry
 from tests.postgres import PostgresServer
 from tests.recorder.archiving import (
     Database,
@@ -20,6 +23,7 @@ from tests.recorder.archiving import (
     in_stream,
     record_once,
     recording,
+    trim,
     write,
 )
 from tests.servers import RedisServer
@@ -171,14 +175,49 @@ def test_large_entries_come_in_small_batches(
     assert min(sizes) >= 1
 
 
+def test_full_readings_are_stored_together_on_postgres_and_one_by_one_on_sqlite(
+    database: Database, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(redis_server, 8000)
+    sizes: list[int] = []
+
+    def store(exchange_id: int, batch: writing.Batch, step: writing.Step) -> str:
+        sizes.append(len(batch.entries))
+        return writing.store(exchange_id, batch, step)
+
+    monkeypatch.setattr(follow, "store", store)
+    record_once(redis_server.url)
+    assert max(sizes) == (4000 if connection.vendor == "postgresql" else 1000)
+    assert in_archive() == in_stream(redis_server.url)
+
+
+def test_a_gap_that_opens_between_two_readings_of_one_batch_is_recorded(
+    database: Database, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = write(redis_server, 2000)
+    readings: list[EntryId] = []
+
+    async def read_on(client: AsyncClient, name: str, cursor: EntryId, count: int) -> Reading:
+        if name == "kraken":
+            readings.append(cursor)
+        if name == "kraken" and len(readings) == 2:
+            trim(redis_server, 100)
+        return await reading.read_on(client, name, cursor, count)
+
+    monkeypatch.setattr(follow, "read_on", read_on)
+    record_once(redis_server.url)
+    assert [entry_id for entry_id, _ in in_archive()] == written[:250] + written[-100:]
+    assert gaps() == [(written[249], written[-100], "trimmed")]
+
+
 # --- the command ---
 
 
 def test_once_catches_up_says_so_and_ends_with_0(database: Database, redis_server: RedisServer) -> None:
-    write(redis_server, 5000)
+    write(redis_server, 10_000)
     code, said = database.run(redis_server.url, "manage.py", "recorder", "--once")
     assert code == 0, said
-    assert "caught up: 5,000 entries in" in said
+    assert "caught up: 10,000 entries in" in said
     assert in_archive() == in_stream(redis_server.url)
 
 

@@ -11,7 +11,7 @@ from activity.recorder.archive import Archive
 from activity.recorder.database import limit_waiting
 from activity.recorder.exits import ExitCode
 from activity.recorder.jobs import send_notifications, settle_commands, watch_deaths
-from activity.recorder.service import Job, calm_collector, serve
+from activity.recorder.service import Job, calm_collector, hand_over_quickly, serve
 from activity.schema.drift import require_current_schema
 from perseus_admin.config import settings
 
@@ -39,6 +39,7 @@ class Command(BaseCommand):
             jobs += [Job("deaths", deaths), Job("notifications", send_notifications)]
             jobs += [Job("commands", functools.partial(settle_commands, environment.redis))]
         calm_collector()
+        hand_over_quickly()
         code = asyncio.run(serve(jobs))
         if archive.behind:
             raise CommandError(f"Not caught up: {archive.behind}", returncode=int(ExitCode.BEHIND))
