@@ -110,7 +110,8 @@ def tables(results: dict[str, Any]) -> str:
     if archive := results.get("archive"):
         parts.append(
             f"Archive: {_number(archive['entries per second'])} entries a second. A bare loop of COPY into the same "
-            f"table {_number(archive['copy with foreign key per second'])}: {archive['share with foreign key'] * 100:.0f} %; "
+            f"table {_number(archive['copy with foreign key per second'])}: "
+            f"{archive['share with foreign key'] * 100:.0f} %; "
             f"into one without its foreign key {_number(archive['copy per second'])}: {archive['share'] * 100:.0f} %.\n"
         )
     return "\n".join(parts)
