@@ -236,25 +236,29 @@ def _heard(entry: StreamEntry | None) -> int | None:
     return _time_of(entry)
 
 
-def _gone(owner_state: str, known: StreamEntry | None) -> Condition:
-    """What it means that there is no key: the ownership decides; older writers have none, and their last state does."""
-    if owner_state == "released":
-        return "ended"
+def is_lost(owner_state: str, last_state: str) -> bool:
+    """Whether an exchange without a key is lost. The ownership decides; where there is none, the state."""
     if owner_state:  # held, lost_pending, lost_logged: it was gone before it let go
-        return "lost"
-    if known is None:
+        return owner_state != "released"
+    return last_state not in RESTING
+
+
+def _gone(owner_state: str, known: StreamEntry | None) -> Condition:
+    """What it means that there is no key."""
+    if not owner_state and known is None:
         return "never"
-    return "ended" if known.state in RESTING else "lost"
+    return "lost" if is_lost(owner_state, known.state if known else "") else "ended"
 
 
 def _offline(card: Card, view: InstanceView, now: int | None = None) -> Card:
     known, error = view.last_known, view.last_error
     cond = _gone(view.owner_state, known)
-    if cond == "lost" and view.owner_until is not None and now is not None:
-        # What the ownership kept of its last heartbeat. A key that somebody deleted was gone before its time.
-        gone = in_calendar(min(view.owner_until, now))
-        card = replace(card, lost_at=gone, beat_at=in_calendar(view.owner_beat))
     times = [time for time in (_heard(known), _heard(error)) if time is not None]
+    until = view.owner_until
+    if cond == "lost" and until is not None and now is not None and max(times, default=until) <= until <= now:
+        # What the ownership kept of its last heartbeat. It is about somebody else where entries came after it: an older
+        # writer keeps none. And a key that was to live on was deleted by somebody: nothing tells when.
+        card = replace(card, lost_at=in_calendar(until), beat_at=in_calendar(view.owner_beat))
     if cond == "never":
         return card
     if known is None:

@@ -5,7 +5,7 @@ are milliseconds since 1970 by Redis' clock, from the entries' ids.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from django.utils.translation import gettext as _
@@ -113,6 +113,21 @@ def read_timeline(client: SyncClient, name: str, begin: int, end: int) -> Timeli
         if entry.kind == "error"
     ]
     return timeline
+
+
+def end_as_lost(timeline: Timeline, until: int | None) -> None:
+    """What a timeline that reaches up to now says of an exchange that is lost, before a notice of it is in the stream.
+
+    Its last state ended when its key went (`until`, by the ownership), else with the last entry that told of it.
+    """
+    if not timeline.states or timeline.states[-1].what != "state":
+        return
+    last = timeline.states.pop()
+    heard = max([last.begin, *(mark.at for mark in timeline.errors)])
+    since = until if until is not None and heard <= until <= timeline.end else heard
+    if since > last.begin:
+        timeline.states.append(replace(last, end=since))
+    timeline.states.append(Segment(since, timeline.end, "lost", last.state))
 
 
 def _again(first: StreamEntry, rest: Iterator[StreamEntry]) -> Iterator[StreamEntry]:

@@ -40,9 +40,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     # Around WhiteNoise, which compresses nothing that a build step has not compressed: scripts and styles went out
-    # three times as large. What is compressed on its way has a weak ETag, which only ConditionalGetMiddleware compares.
-    "django.middleware.http.ConditionalGetMiddleware",
-    "django.middleware.gzip.GZipMiddleware",
+    # three times as large.
+    "perseus_admin.compression.CompressionMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",

@@ -62,12 +62,14 @@ class _Stamp:
         return hole
 
     def press(self, part: str, context: template.Context) -> Callable[[Any], SafeString]:
-        """What makes the rendered part an item's. Raises TypeError for a part that is not the same for all items."""
+        """What makes the rendered part an item's. Raises TypeError for what is not the same for all."""
         if self.spoilt:
             raise TypeError(
                 "a stamped part may not decide by what its item says: use `when`, `with_`, `without`, `kept`"
             )
         texts = _MARK.split(_INDENTED.sub("\n", part))  # the indentation of a card is 500 bytes
+        if any("\0" in text for text in texts[::2]):
+            raise TypeError("a stamped part may not take apart what its item says, as a filter does")
         first = texts[0]
         places = [(self._fillers[int(number)], text) for number, text in zip(texts[1::2], texts[2::2], strict=True)]
 

@@ -51,6 +51,12 @@ def apart(parts: list[Part], line: Timeline) -> list[Part]:
     return list({_place(line, part): part for part in parts}.values())
 
 
+@register.filter
+def ticks(line: Timeline) -> list[str]:
+    """Where the errors of a card's band stand. A tick is a pixel and a half of some 300: those beside it cover it."""
+    return list(dict.fromkeys(f"{round(4 * float(line.x(error.at))) / 4:g}" for error in line.errors))
+
+
 def _height(segment: Segment) -> int:
     return _HEIGHTS.get(segment.state, 44) if segment.what == "state" else 44
 

@@ -16,7 +16,9 @@ _LONGEST: Final = 2000
 #: What a part looks like where it is not just anything.
 _LOOKS: Final = {
     **dict.fromkeys(("count", "code", "seconds", "max_length", "min_length", "actual_length"), r"-?\d+"),
+    **dict.fromkeys(("symbol", "standby", "state"), r"\S+"),
     "where": r"payload[\w.]*",
+    "command": r"[\w-]+",
 }
 #: Parts that are sentences of ours themselves, and one that is a word of the catalogues: the English name of a model.
 #: Others are data, whatever they say.
@@ -77,9 +79,9 @@ REPORTS: Final = Sentences(
     _("%(who)s answers for it, shown from its next heartbeat on"),
     _("stops with its next heartbeat and hands the exchange to %(standby)s"),
     # Why not.
-    _("not sent: %(why)s"),
     _("%(count)s commands wait for this instance already"),
     _("%(why)s. Whether it was sent is found out as soon as Redis answers."),
+    _("not sent: %(why)s"),
     _("the instance no longer holds the exchange"),
     _("the instance is between two epochs: send it again in a moment"),
     _("it is %(state)s already: only an instance that was stopped starts"),

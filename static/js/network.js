@@ -1,10 +1,10 @@
 // What the network page has beside cards and feed: on each card in sight the states of its last six hours.
 
 import { everySecond } from "./clock.js";
-import { extend, isOpen } from "./page.js";
+import { extend, isHeard } from "./page.js";
 
 const EVERY_MS = 60000; // the band is 6 h wide: a minute is a pixel
-const SOON_MS = 10000; // after an entry of the exchange, in a storm too
+const SOON_MS = 15000; // after an entry of the exchange, in a storm too
 const TIMEOUT_MS = 10000;
 
 const inSight = new Set();
@@ -36,7 +36,7 @@ async function draw(band) {
 
 /** Draw the next card that wants it. */
 function go() {
-  if (asking || document.hidden || !isOpen()) return;
+  if (asking || document.hidden || !isHeard()) return;
   const band = next();
   if (band) draw(band);
 }

@@ -21,6 +21,7 @@ watchTabs();
 const beside = { entriesArrived() {}, commandMoved() {}, tick() {} };
 export const extend = (parts) => Object.assign(beside, parts);
 export const isOpen = () => link.state.at === "open";
+export const isHeard = () => isOpen() || polling.works;
 
 const cards = new Cards(page.cards, page.heartbeatSeconds, page.arranged);
 const root = document.querySelector("[data-feed]");

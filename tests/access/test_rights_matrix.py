@@ -138,6 +138,7 @@ RULES: dict[str, Rule] = {
     "exchange": verb("view"),
     "entry": verb("view"),
     "timeline": verb("view"),
+    "strip": verb("view"),
     "steering": row_of_viewable,
     "command": verb("command"),  # of a stop
     "find": everybody,

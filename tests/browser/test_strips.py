@@ -1,8 +1,10 @@
 """The last six hours of an exchange, on its card."""
 
 import time
+from itertools import pairwise
 
 import redis
+from playwright.sync_api import Page
 
 from tests.browser.conftest import Visitor
 from tests.pages.writing import append_error, append_move, put_status
@@ -10,6 +12,13 @@ from tests.waiting import eventually
 from tests.web import WebServer
 
 HOUR = 3_600_000
+
+
+def drawn(page: Page) -> int:
+    """How many states the band of kraken has, anew: what the server drew for an earlier test it shows for 10 s."""
+    page.reload()
+    page.wait_for_selector('[data-strip="kraken"] rect')
+    return page.locator('[data-strip="kraken"] rect').count()
 
 
 def test_a_card_shows_the_states_and_errors_of_its_last_six_hours(
@@ -21,15 +30,14 @@ def test_a_card_shows_the_states_and_errors_of_its_last_six_hours(
     append_error(store, "kraken", "Needle: two hours ago", entry_id=f"{now - 2 * HOUR}-0")
     put_status(store, "kraken")
     page = visitor.open(web)
-    bands = page.locator('[data-strip="kraken"] rect')
-    eventually(lambda: bands.count() == 2)
+    eventually(lambda: drawn(page) == 2)
     states = page.eval_on_selector_all('[data-strip="kraken"] g', "all => all.map((one) => one.dataset.state)")
     assert states == ["warming", "active"]
     widths = page.eval_on_selector_all(
         '[data-strip="kraken"] rect', "all => all.map((one) => one.getBoundingClientRect().width)"
     )
     assert abs(widths[0] - widths[1]) < 3  # three hours each
-    assert "Needle: two hours ago" in (page.text_content('[data-strip="kraken"] line title') or "")
+    assert page.get_attribute('[data-strip="kraken"] line', "x1") == "66.75%"
     assert page.locator('[data-strip="binance"]').is_hidden()  # nobody has ever served it
     assert visitor.complaints == []
 
@@ -48,4 +56,21 @@ def test_only_cards_in_sight_ask_for_theirs(web: WebServer, store: redis.Redis, 
     assert "kraken" not in asked()
     page.locator('[data-strip="kraken"]').scroll_into_view_if_needed()
     eventually(lambda: "kraken" in asked())
+    assert visitor.complaints == []
+
+
+def test_each_state_has_a_colour_of_its_own_in_the_band_of_a_lost_card_too(
+    web: WebServer, store: redis.Redis, visitor: Visitor
+) -> None:
+    now = int(time.time() * 1000)
+    states = ["idle", "starting", "warming", "active", "stopping", "stopped", "active"]
+    for at, (before, after) in enumerate(pairwise(states)):
+        append_move(store, "kraken", before, after, entry_id=f"{now - (300 - 20 * at) * 60_000}-0")
+    page = visitor.open(web)
+    assert page.get_attribute('[data-card="kraken"]', "data-cond") == "lost"
+    eventually(lambda: drawn(page) >= 6)
+    colours = page.eval_on_selector_all(
+        '[data-strip="kraken"] .seg-state rect', "all => all.map((one) => getComputedStyle(one).fill)"
+    )
+    assert len(set(colours)) == 5, colours  # starting to stopped
     assert visitor.complaints == []

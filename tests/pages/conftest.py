@@ -7,6 +7,7 @@ import redis
 from django.test import Client
 from guardian.shortcuts import assign_perm
 
+from activity import views_timeline
 from activity.models import Exchange, User
 from activity.store.client import pages_client
 from tests.pages.writing import IDS
@@ -24,6 +25,7 @@ def exchanges(db: None, redis_server: RedisServer) -> Iterator[dict[str, Exchang
     }
     pages_client(redis_server.url).close()
     pages_client.cache_clear()
+    views_timeline._STRIPS.clear()  # the next test writes another history
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The timeline of an exchange, and pages as of a moment: from raw entries alone, unknown where nobody knows."""
 
+import re
 import time
 from datetime import UTC, datetime
 from uuid import uuid4
@@ -11,9 +12,10 @@ from django.test import Client
 from activity.models import Command, Exchange, User
 from activity.store.client import sync_client
 from activity.timeline import LIMIT, read_timeline
+from activity.wire.keys import ownership_key
 from tests.pages.conftest import SignIn
 from tests.pages.reading import page_of
-from tests.pages.writing import append_error, append_move
+from tests.pages.writing import append_error, append_move, put_status
 from tests.servers import RedisServer
 
 NOW = int(time.time() * 1000)
@@ -251,3 +253,32 @@ def test_the_band_of_a_card_is_for_those_who_may_view_its_exchange(
     hidden, unknown = client.get("/exchanges/binance/strip/"), client.get("/exchanges/binanse/strip/")
     assert hidden.status_code == unknown.status_code == 404
     assert hidden.content.replace(b"binance", b"it") == unknown.content.replace(b"binanse", b"it")
+
+
+@pytest.mark.parametrize("path", ["/exchanges/kraken/strip/", "/exchanges/kraken/timeline/?span=6h"])
+@pytest.mark.parametrize("owned", [True, False])
+def test_a_band_is_no_greener_than_its_card_where_no_recorder_has_written_a_notice(
+    sign_in: SignIn, admin: User, store: redis.Redis, path: str, owned: bool
+) -> None:
+    now = int(time.time() * 1000)
+    append_move(store, "kraken", "warming", "active", entry_id=f"{now - 240 * MINUTE}-0")
+    append_error(store, "kraken", "One: entry", entry_id=f"{now - 200 * MINUTE}-0")
+    if owned:
+        store.hset(ownership_key(3), mapping={"state": "held", "beat": now - 121 * MINUTE, "until": now - 120 * MINUTE})
+    said = sign_in(admin).get(path).content.decode()
+    *_, last = re.findall(r'class="seg-(\w+)" data-state="(\w*)".*?x="([\d.]+)%"', said, re.DOTALL)
+    assert last[:2] == ("lost", "active")
+    hours = 6 * (1 - float(last[2]) / 100)
+    assert hours == pytest.approx(2 if owned else 200 / 60, abs=0.02)
+
+
+def test_a_band_goes_up_to_now_while_the_key_is_there_or_was_let_go_in_good_order(
+    sign_in: SignIn, admin: User, store: redis.Redis
+) -> None:
+    now = int(time.time() * 1000)
+    for name in ("kraken", "binance"):
+        append_move(store, name, "warming", "active", entry_id=f"{now - 240 * MINUTE}-0")
+    put_status(store, "kraken")
+    append_move(store, "binance", "active", "stopped", entry_id=f"{now - 100 * MINUTE}-0")
+    for name in ("kraken", "binance"):
+        assert b"seg-lost" not in sign_in(admin).get(f"/exchanges/{name}/strip/").content

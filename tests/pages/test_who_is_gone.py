@@ -90,3 +90,27 @@ def test_a_lost_card_without_any_history_says_that_nothing_tells_since_when(
     shown = card(page_of(sign_in(admin).get("/")), "kraken")
     assert "nothing says since when" in shown.text
     assert "its state is not known" in shown.text
+
+
+def test_what_the_ownership_kept_of_another_is_not_said_of_an_older_writer(
+    sign_in: SignIn, admin: User, store: redis.Redis
+) -> None:
+    now = int(time.time() * 1000)
+    append_move(store, "kraken", "warming", "active", entry_id=f"{now - 3_600_000}-0")
+    month = now - 30 * 86_400_000
+    store.hset(ownership_key(3), mapping={"state": "lost_logged", "beat": month - 45_000, "until": month})
+    shown = card(page_of(sign_in(admin).get("/")), "kraken")
+    assert "last heard" in shown.text
+    assert "1 h 00 min ago" in shown.text
+    assert "key gone" not in shown.text
+
+
+def test_a_key_that_was_to_live_on_was_deleted_and_nobody_knows_when(
+    sign_in: SignIn, admin: User, store: redis.Redis
+) -> None:
+    now = int(time.time() * 1000)
+    append_move(store, "kraken", "warming", "active", entry_id=f"{now - 3_600_000}-0")
+    store.hset(ownership_key(3), mapping={"state": "held", "beat": now - 1000, "until": now + 3_000_000})
+    shown = card(page_of(sign_in(admin).get("/")), "kraken")
+    assert "key gone" not in shown.text
+    assert "Lost" in shown.text

@@ -44,7 +44,7 @@ async def test_a_dead_owner_has_one_entry_that_tells_everything(redis_server: Re
     assert notice["event"] == "error"
     assert notice["eventId"] == f"lost:3:{status.epoch}"
     assert (notice["epoch"], notice["hostname"], notice["state"]) == (str(status.epoch), "host-a", "active")
-    assert (notice["instanceId"], notice["adminEmail"]) == (status.instanceId, status.adminEmail or "")
+    assert (notice["instanceId"], notice["adminEmail"]) == (status.instanceId, "ada@example.org")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", notice["lastHeartbeat"])
     assert int(notice["detectionDelayMs"]) >= 0
     for told in (notice["lastHeartbeat"], "active", "host-a", str(status.epoch), "after its lease had ended"):

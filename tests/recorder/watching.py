@@ -28,6 +28,7 @@ def status_of(exchange_id: int, instance: str = "", *, host: str = "host-a") -> 
         exchangeId=exchange_id,
         exchangeName=NAMES[exchange_id],
         hostname=host,
+        adminEmail="ada@example.org",
         connectionState=ConnectionState.ACTIVE,
         lastHeartbeat=now,
         lastStateChange=now,
