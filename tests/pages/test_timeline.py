@@ -2,7 +2,7 @@
 
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
@@ -153,7 +153,7 @@ def test_what_people_did_stands_on_the_same_axis_and_leads_to_what_followed(sign
     command = Command.objects.create(
         correlation_id=uuid4(), exchange=Exchange.objects.get(name="kraken"), instance_id="one", host="a-host",
         epoch="1", type="stop", user=admin, issued_by=admin.email, ip="127.0.0.1",
-        requested_at=datetime.fromtimestamp((NOW - 5 * MINUTE) / 1000, UTC),
+        requested_at=datetime.now(UTC) - timedelta(minutes=5),
     )  # fmt: skip
     page = page_of(sign_in(admin).get("/exchanges/kraken/timeline/?span=1h"))
     [mark] = page.all(tag="circle", class_="person")
@@ -166,7 +166,7 @@ def test_what_people_did_stands_on_the_same_axis_and_leads_to_what_followed(sign
 def test_a_young_history_fills_the_band(
     sign_in: SignIn, admin: User, store: redis.Redis, minutes: int, span: str
 ) -> None:
-    append_move(store, "kraken", "idle", "starting", entry_id=f"{NOW - minutes * MINUTE}-0")
+    append_move(store, "kraken", "idle", "starting", entry_id=f"{int(time.time() * 1000) - minutes * MINUTE}-0")
     page = page_of(sign_in(admin).get("/exchanges/kraken/"))
     assert [link.text for link in page.all(tag="a", aria_current="true")] == [span]
 
