@@ -63,7 +63,7 @@ export class Link {
     };
     socket.onopen = mine(() => {
       this.acknowledged = {};
-      this.entriesChars = Math.random() * ENTRIES_CHARS; // pages that began together do not acknowledge together
+      this.entriesChars = 0;
       this.statuses = new Map(); // the newest status frame per exchange: what a heartbeat is laid upon
       this.statusChars = 0;
       socket.send(JSON.stringify({ type: "subscribe", after: this.cursors(), statuses: true }));

@@ -69,7 +69,7 @@ typedef struct {
   long next, lost, doubled;
   uint64_t got;
   char last[48];
-  size_t unacknowledged, budget;
+  size_t unacknowledged;
   double unacknowledged_since;
   char *in;
   size_t have, room, scanned;
@@ -116,7 +116,6 @@ static void start(Viewer *v) {
   v->state = CONNECTING;
   v->have = v->scanned = 0;
   v->unacknowledged = 0;
-  v->budget = 1 + rand() % 65536; /* as pages do: all by the same bytes would be all at the same moment */
   v->told = 0;
   if (connect(v->fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS) die("connect");
   struct epoll_event event = {.events = EPOLLOUT | EPOLLIN, .data.ptr = v};
@@ -184,10 +183,9 @@ static void entries(Viewer *v, const char *text, size_t size) {
     if (length < sizeof v->last) { memcpy(v->last, id, length); v->last[length] = 0; }
     if (!v->unacknowledged) v->unacknowledged_since = now();
     v->unacknowledged += size;
-    if (v->unacknowledged >= v->budget) {
+    if (v->unacknowledged >= 65536) {
       say(v, "{\"type\":\"ack\",\"last\":{\"bench\":\"%s\"}}", v->last);
       v->unacknowledged = 0;
-      v->budget = 65536;
     }
   }
 }
