@@ -149,7 +149,7 @@ class Card:
 
     def facts(self) -> dict[str, str | int]:
         """What is known, for the page's scripts. What follows from it they work out: it comes over a phone's line."""
-        told = ((name, getattr(self, name)) for name in Card.__slots__)
+        told = ((name, getattr(self, name)) for name in Card.__slots__ if name != "status_key")
         return {name: value for name, value in told if value is not None and value != ""}
 
 

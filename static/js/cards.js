@@ -135,7 +135,7 @@ const isForeign = (card, status) => Number(status.exchangeId) !== card.exchange_
 
 /** The facts of one exchange after a status frame. */
 export function factsOf(before, frame) {
-  const own = { name: before.name, url: before.url, exchange_id: before.exchange_id, status_key: before.status_key, display_name: before.display_name, may_claim: before.may_claim, may_command: before.may_command };
+  const own = { name: before.name, url: before.url, exchange_id: before.exchange_id, display_name: before.display_name, may_claim: before.may_claim, may_command: before.may_command };
   const card = { ...BLANK, ...own, defaultInterval: before.defaultInterval, interval: before.defaultInterval, lifetime: 3 * before.defaultInterval };
   if (frame.online && frame.problem) return { ...card, cond: "unreadable", problem: short(unreadable(frame.problem)) };
   if (frame.online && isForeign(card, frame.status)) {
