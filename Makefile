@@ -3,8 +3,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 BIN := .venv/bin
-# Test processes side by side: four more than two cores, for most of them wait for servers and browsers.
-JOBS ?= 6
+# Test processes side by side: three more than two cores, for most of them wait for servers and browsers.
+JOBS ?= 5
 
 .PHONY: help run install install-dev test soak bench lint system lock vendor messages schemas screenshots
 
