@@ -116,12 +116,10 @@ def read_timeline(client: SyncClient, name: str, begin: int, end: int) -> Timeli
 
 
 def end_as_lost(timeline: Timeline, until: int | None) -> None:
-    """What a timeline that reaches up to now says of an exchange that is lost, before a notice of it is in the stream.
+    """What a timeline that ends now, with a state, says of a lost exchange before its stream has a notice of it.
 
     Its last state ended when its key went (`until`, by the ownership), else with the last entry that told of it.
     """
-    if not timeline.states or timeline.states[-1].what != "state":
-        return
     last = timeline.states.pop()
     heard = max([last.begin, *(mark.at for mark in timeline.errors)])
     since = until if until is not None and heard <= until <= timeline.end else heard

@@ -89,7 +89,7 @@ def _read(asked: Any, exchange: Exchange, begin: int, end: int, span: str) -> tu
     """The timeline, and the span that it shows: a short history fills the band, where nobody asked for another span."""
     client = pages_client(config.settings().redis)
     line, span = _spanned(client, asked, exchange, begin, end, span)
-    if not asked.get("end"):
+    if not (asked.get("end") or asked.get("at")):  # what is so now says nothing of a window that is past
         _mark_lost(client, exchange, line)
     return line, span
 
@@ -174,9 +174,10 @@ def _six_hours(exchange: Exchange) -> Timeline:
 
 def _mark_lost(client: SyncClient, exchange: Exchange, line: Timeline) -> None:
     """No recorder need be there to write that an exchange was lost: a band is no greener than its card."""
-    last = next((one for one in reversed(line.states) if one.what == "state"), None)
+    if not line.states or line.states[-1].what != "state":
+        return
     [raw] = read_raw_statuses(client, [exchange.pk])
-    if raw.value is None and last is not None and is_lost(raw.owner_state, last.state):
+    if raw.value is None and is_lost(raw.owner_state, line.states[-1].state):
         end_as_lost(line, raw.owner_until)
 
 

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
 
-_TEXTS: Final = ("text/", "application/json", "application/javascript", "image/svg+xml", "application/x-ndjson")
+_TEXTS: Final = ("text/", "application/json", "application/schema+json", "application/jsonl", "image/svg+xml")
 
 
 class CompressionMiddleware(GZipMiddleware):

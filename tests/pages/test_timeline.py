@@ -282,3 +282,13 @@ def test_a_band_goes_up_to_now_while_the_key_is_there_or_was_let_go_in_good_orde
     append_move(store, "binance", "active", "stopped", entry_id=f"{now - 100 * MINUTE}-0")
     for name in ("kraken", "binance"):
         assert b"seg-lost" not in sign_in(admin).get(f"/exchanges/{name}/strip/").content
+
+
+def test_what_is_lost_now_was_not_lost_at_a_moment_before(sign_in: SignIn, admin: User, store: redis.Redis) -> None:
+    now = int(time.time() * 1000)
+    append_move(store, "kraken", "warming", "active", entry_id=f"{now - 240 * MINUTE}-0")
+    client = sign_in(admin)
+    then = client.get(f"/exchanges/kraken/?at={now - 60 * MINUTE}").content
+    assert b'class="seg-state" data-state="active"' in then
+    assert b'class="seg-lost"' not in then
+    assert b'class="seg-lost"' in client.get("/exchanges/kraken/").content
