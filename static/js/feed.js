@@ -178,7 +178,10 @@ export class Feed {
     const late = this.waiting.filter((item) => !this.rows.isAbove(item.key));
     if (!late.length) return;
     this.waiting = this.waiting.filter((item) => this.rows.isAbove(item.key));
-    this.rows.keepPlace(() => this.rows.insert(late.map((item) => ({ key: item.key, row: this.rowOf(item) }))));
+    this.rows.keepPlace(() => {
+      this.rows.insert(late.map((item) => ({ key: item.key, row: this.rowOf(item) })));
+      if (this.rows.rows > this.limit) this.trimBottom();
+    });
     this.rows.relate();
   }
 
@@ -298,9 +301,14 @@ export class Feed {
     this.floor = null;
   }
 
+  /** Of what waited for an answer: without what came with it, or is older than all of it and found by scrolling. */
+  sift() {
+    this.waiting = this.waiting.filter((item) => !this.rows.isBelow(item.key) && !(item.fields && this.rows.holds(item.exchange, item.fields.id)));
+  }
+
   joined(complete = false) {
     this.joining = false;
-    this.waiting = this.waiting.filter((item) => !item.fields || !this.rows.holds(item.exchange, item.fields.id));
+    this.sift();
     if (complete) this.attach();
     else this.detach();
   }
@@ -327,7 +335,7 @@ export class Feed {
       this.rows.relate();
       this.joining = false;
       this.fresh = 0;
-      this.waiting = this.waiting.filter((item) => !item.fields || !this.rows.holds(item.exchange, item.fields.id));
+      this.sift();
       this.attach();
       this.schedule(true);
     }, (why) => {

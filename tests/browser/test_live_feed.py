@@ -20,6 +20,12 @@ def ids(page: Page) -> list[str]:
     return found
 
 
+def stamp_ms(store: redis.Redis) -> int:
+    """Milliseconds of the clock that names the entries."""
+    seconds, micros = store.time()
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
 def identities(page: Page) -> list[tuple[str, str]]:
     """Exchange and id of every row: an id alone is unique per stream only."""
     pairs = page.eval_on_selector_all(".entry", "rows => rows.map((row) => [row.dataset.exchange, row.dataset.id])")
@@ -132,6 +138,21 @@ def test_the_document_keeps_a_bounded_number_of_rows_and_links_to_the_rest(
     row = page.locator(f'.entry[data-id="{written[399]}"]')  # newer ones may have been loaded above it by now
     assert "Number: 399" in row.inner_text()
     assert row.evaluate("row => row.getBoundingClientRect().top < innerHeight")
+
+
+def test_entries_that_come_late_between_others_make_the_document_no_longer(
+    web: WebServer, store: redis.Redis, visitor: Visitor
+) -> None:
+    page = visitor.open(web)
+    began = stamp_ms(store) - 60_000
+    written = [append_error(store, "kraken", f"Number: {n}", entry_id=f"{began + 10 * n}-0") for n in range(290)]
+    eventually(lambda: ids(page) == written[::-1])
+    page.eval_on_selector("[data-rows]", "list => { list.scrollTop = 400; }")
+    late = [append_error(store, "binance", f"Late: {n}", entry_id=f"{began + 2000 + n}-1") for n in range(100)]
+    eventually(lambda: late[-1] in ids(page))
+    newest_first = sorted([*written, *late], key=lambda entry_id: tuple(map(int, entry_id.split("-"))), reverse=True)
+    assert ids(page) == newest_first[:300]
+    assert page.locator("[data-older]").count() == 1  # where the others are
 
 
 def test_who_reads_further_down_is_not_disturbed(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:

@@ -169,6 +169,7 @@ def weather(
         else:
             scroll(page, -6000)
         page.wait_for_timeout(150)
+        assert page.locator("[data-rows] > .entry").count() <= WINDOW  # not only once it is over
     storm.wait()
     longest = trace.longest(page)
     page.fill("[data-filter] input[type=search]", "")
