@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from activity.access import wall_exchanges
 from activity.feed.hub import TailFailed
 from activity.feed.service import feed
-from activity.feed.viewer import WRITE_TEXT, Stalled, Viewer
+from activity.feed.viewer import HEAR_TEXT, WRITE_TEXT, Stalled, Viewer
 from activity.identity import Credentials
 from activity.models import WallLink
 from activity.receipts import receipts
@@ -133,7 +133,20 @@ class FeedConsumer(AsyncWebsocketConsumer):
         )
         viewer.show(self._visible)
         self._viewer = viewer
+        if HEAR_TEXT in extensions:
+            extensions[HEAR_TEXT](self._hear)
         self._start("feed", viewer.run())
+
+    def _hear(self, text: bytes) -> bool:
+        """Take an acknowledgement as it comes. What is none, or not in order, comes once more by way of `receive`."""
+        try:
+            frame = CLIENT_FRAME.validate_json(text)
+            if not isinstance(frame, Ack):
+                return False
+            self._handle(frame)
+        except (ValidationError, Refused):
+            return False
+        return True
 
     async def _send_text(self, text: str) -> None:
         await self.send(text_data=text)

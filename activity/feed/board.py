@@ -20,7 +20,7 @@ from activity.history import ArchiveAway, read_last_known
 from activity.store.client import StoreUnavailable, SyncClient
 from activity.store.history import RawStatus
 from activity.store.statuses import Glance, Glances, raw_status
-from activity.wire.entries import StreamEntry
+from activity.wire.entries import RawEntry, StreamEntry
 from activity.wire.frames import Beat, Status, Store, encode_json
 from activity.wire.status import StatusReading
 
@@ -165,15 +165,17 @@ class Board:
             self._task = None
             self._forget()
 
-    def entries_seen(self, exchange: str, entries: Sequence[StreamEntry]) -> None:
+    def entries_seen(self, exchange: str, entries: Sequence[RawEntry]) -> None:
         """New entries came by: a transition moves its card at once, and an offline card learns its last known."""
-        telling = [entry for entry in entries if entry.state]
         known = self.known.get(exchange)
-        if known is None or not telling:
+        if known is None:
             return
         if known.raw.value is None:
-            self._heard[exchange] = telling[-1]
-        elif not any(entry.kind == "state_transition" for entry in telling):
+            telling = next((entry for raw in reversed(entries) if (entry := raw.read()).state), None)
+            if telling is None:
+                return
+            self._heard[exchange] = telling
+        elif not any(entry.is_transition for entry in entries):
             return
         self._due.add(exchange)
         self._poke.set()

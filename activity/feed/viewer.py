@@ -28,6 +28,10 @@ Send = Callable[[str], Awaitable[None]]
 Write = Callable[[str], bool]
 #: The ASGI extension of a socket's scope that holds its Write. perseus_admin/daphne_sockets.py puts it there.
 WRITE_TEXT: Final = "perseus.write_text"
+#: Hears a text of the client before anybody else does. False where it is not taken; then nothing was done.
+Hear = Callable[[bytes], bool]
+#: The ASGI extension of a socket's scope that takes its Hear, where the server can.
+HEAR_TEXT: Final = "perseus.hear_text"
 
 #: A socket on which nothing is said looks the same as one that a proxy has lost: something is said at least this often.
 SILENCE_SECONDS: Final = 15.0

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
 from activity.models.archive import ADMIN_CHARS, EVENT_CHARS, HOST_CHARS, TEXT_CHARS, pack
-from activity.store.reading import RawEntry
+from activity.wire.entries import RawEntry
 from activity.wire.status import ConnectionState
 
 TEXT_COLUMNS: Final = ("event", "state", "host", "admin", "text")

@@ -16,8 +16,7 @@ from activity.models import ArchiveCursor, ArchivedEntry, ArchiveGap
 from activity.models.archive import can_be_kept
 from activity.recorder.database import set_limits
 from activity.recorder.rows import COLUMNS, TEXT_COLUMNS, copy_data, rows
-from activity.store.reading import RawEntry
-from activity.wire.entries import EntryId
+from activity.wire.entries import EntryId, RawEntry
 
 #: Rows of one INSERT on SQLite, ids of one look-up.
 ROWS: Final = 1000

@@ -7,29 +7,16 @@ which is sent on as a whole where its slot has moved.
 
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from redis.exceptions import ResponseError
 
 from activity.store.client import BLOCK_MILLISECONDS, AsyncClient, AsyncCluster, redis_errors
-from activity.store.stream import START, after
-from activity.wire.entries import EntryId, StreamEntry, classify, decode_fields
+from activity.store.stream import START, after, raw_entries, read_id
+from activity.wire.entries import EntryId, RawEntry
 from activity.wire.keys import stream_key
 
 _READ_ON: Final = (resources.files("activity.store") / "lua" / "read_on.lua").read_text("utf-8")
-
-
-class RawEntry(NamedTuple):
-    """One entry byte by byte: names and values in turn, in their order, repeated names included."""
-
-    id: EntryId
-    pairs: list[bytes]
-
-    def read(self) -> StreamEntry:
-        """What it says."""
-        fields = decode_fields(self.pairs)
-        kind, problem = classify(fields)
-        return StreamEntry(self.id, fields, kind, problem)
 
 
 #: What became of the entries behind a cursor. whole: all of them are still there. trimmed: some may be gone.
@@ -70,16 +57,6 @@ def follows(entry_id: EntryId | None, cursor: EntryId) -> bool:
     return entry_id is not None and str(entry_id) == after(cursor)
 
 
-def _id(text: bytes) -> EntryId:
-    """What Redis itself says needs no proof: of what the archive reads that took a tenth of the time."""
-    milliseconds, _, sequence = text.partition(b"-")
-    return EntryId(int(milliseconds), int(sequence))
-
-
-def _raw(rows: list[Any]) -> list[RawEntry]:
-    return [RawEntry(_id(row[0]), row[1]) for row in rows]
-
-
 def _fate(cursor: EntryId, held: bool, first: EntryId | None, newest: EntryId) -> Fate:  # noqa: FBT001
     if held or cursor in (START, newest):
         return "whole"
@@ -111,17 +88,17 @@ async def read_on(client: AsyncClient, exchange_name: str, cursor: EntryId, coun
         elif isinstance(info, Exception):
             raise info
         else:
-            newest, length = _id(info["last-generated-id"]), int(info["length"])
-    first = _id(begin[0][0]) if begin else None
-    return Reading(_fate(cursor, bool(held), first, newest), _raw(rows), first, newest, length)
+            newest, length = read_id(info["last-generated-id"]), int(info["length"])
+    first = read_id(begin[0][0]) if begin else None
+    return Reading(_fate(cursor, bool(held), first, newest), raw_entries(rows), first, newest, length)
 
 
 async def _read_on_cluster(client: AsyncCluster, key: str, cursor: EntryId, count: int) -> Reading:
     with redis_errors():
         reply: Any = await client.eval(_READ_ON, 1, key, str(cursor), after(cursor), str(count))
     held, rows, begin, last, length = reply
-    first, newest = _id(begin[0][0]) if begin else None, _id(last) if last else START
-    return Reading(_fate(cursor, bool(held), first, newest), _raw(rows), first, newest, int(length))
+    first, newest = read_id(begin[0][0]) if begin else None, read_id(last) if last else START
+    return Reading(_fate(cursor, bool(held), first, newest), raw_entries(rows), first, newest, int(length))
 
 
 async def wait_beyond(client: AsyncClient, exchange_name: str, cursor: EntryId) -> bool:

@@ -63,7 +63,7 @@ export class Link {
     };
     socket.onopen = mine(() => {
       this.acknowledged = {};
-      this.entriesChars = 0;
+      this.entriesChars = Math.floor(Math.random() * ENTRIES_CHARS); // see acknowledge()
       this.statuses = new Map(); // the newest status frame per exchange: what a heartbeat is laid upon
       this.statusChars = 0;
       socket.send(JSON.stringify({ type: "subscribe", after: this.cursors(), statuses: true }));
@@ -159,7 +159,8 @@ export class Link {
 
   /**
    * Tell the server what was dealt with, so that it goes on sending: at once where much came, else a moment later. An
-   * answer to every entry would cost the server more than the entry, and all pages' answers at one moment a pause.
+   * answer to every entry would cost the server more than the entry, and all pages' answers at one moment a pause: so
+   * each page has its own moments, and what is beyond the 64 K counts for the next one, that pages do not fall in step.
    */
   acknowledge(last) {
     this.shown = { ...last };
@@ -173,7 +174,7 @@ export class Link {
     this.saying = null;
     const news = Object.entries(this.shown).filter(([exchange, id]) => this.acknowledged[exchange] !== id);
     if (!news.length || this.socket?.readyState !== WebSocket.OPEN || this.state.at !== "open") return;
-    this.entriesChars = 0;
+    this.entriesChars %= ENTRIES_CHARS;
     Object.assign(this.acknowledged, Object.fromEntries(news));
     this.socket.send(JSON.stringify({ type: "ack", last: Object.fromEntries(news) }));
   }

@@ -69,7 +69,7 @@ typedef struct {
   long next, lost, doubled;
   uint64_t got;
   char last[48];
-  size_t unacknowledged;
+  size_t unacknowledged, shown;
   double unacknowledged_since;
   char *in;
   size_t have, room, scanned;
@@ -116,6 +116,7 @@ static void start(Viewer *v) {
   v->state = CONNECTING;
   v->have = v->scanned = 0;
   v->unacknowledged = 0;
+  v->shown = rand() % 65536; /* as pages do: each acknowledges at moments of its own */
   v->told = 0;
   if (connect(v->fd, (struct sockaddr *)&to, sizeof to) < 0 && errno != EINPROGRESS) die("connect");
   struct epoll_event event = {.events = EPOLLOUT | EPOLLIN, .data.ptr = v};
@@ -183,7 +184,9 @@ static void entries(Viewer *v, const char *text, size_t size) {
     if (length < sizeof v->last) { memcpy(v->last, id, length); v->last[length] = 0; }
     if (!v->unacknowledged) v->unacknowledged_since = now();
     v->unacknowledged += size;
-    if (v->unacknowledged >= 65536) {
+    v->shown += size;
+    if (v->shown >= 65536) {
+      v->shown %= 65536;
       say(v, "{\"type\":\"ack\",\"last\":{\"bench\":\"%s\"}}", v->last);
       v->unacknowledged = 0;
     }

@@ -172,6 +172,7 @@ async def test_a_ring_that_drops_entries_costs_no_viewer_any(
     feed: Feed, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub_module, "RING_ENTRIES", 10)
+    monkeypatch.setattr(hub_module, "BATCH_ENTRIES", 50)
     ahead, behind = Sent(feed, {"kraken": 3}), Sent(feed, {"kraken": 3})
     await ahead.settled(feed)
     await behind.settled(feed)

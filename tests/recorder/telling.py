@@ -24,9 +24,8 @@ from activity.recorder.outages import Outages
 from activity.recorder.writing import Batch, load_cursor, store
 from activity.schema import usage
 from activity.schema.prepare import create_tables_where_empty
-from activity.store.reading import RawEntry
 from activity.wire.clock import now_timestamp
-from activity.wire.entries import EntryId
+from activity.wire.entries import EntryId, RawEntry
 from tests.database.conftest import default_database
 from tests.servers import free_port
 from tests.waiting import eventually

@@ -9,8 +9,7 @@ from activity.models import ArchivedEntry, Exchange
 from activity.models.archive import ADMIN_CHARS, EVENT_CHARS, HOST_CHARS, TEXT_CHARS, pack
 from activity.recorder.rows import TEXT_COLUMNS, copy_data, rows
 from activity.recorder.writing import Batch, load_cursor, store
-from activity.store.reading import RawEntry
-from activity.wire.entries import EntryId
+from activity.wire.entries import EntryId, RawEntry
 from activity.wire.status import ConnectionState
 from tests.recorder.archiving import Database
 
