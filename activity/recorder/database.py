@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Milliseconds that one statement may take. A batch of 4000 takes 30.
+#: Milliseconds that one statement may take. A batch of 8000 takes 100.
 STATEMENT_MILLISECONDS: Final = 30_000
 #: Milliseconds without an answer of the server's system after which a connection counts as dead.
 SILENCE_MILLISECONDS: Final = 15_000

@@ -124,7 +124,7 @@ def main() -> None:
             results["heartbeats"] = pages_and_archive.heartbeats(say)
             report.write(results)
         if not arguments.only or "archive" in arguments.only:
-            results["archive"] = pages_and_archive.archive(say, 50_000 if arguments.quick else 300_000, rounds)
+            results["archive"] = pages_and_archive.archive(say, 200_000 if arguments.quick else 300_000, rounds)
     results["load average after"] = os.getloadavg()
     report.write(results)
     print(json.dumps(results, indent=1)[:400])

@@ -155,13 +155,8 @@ def test_the_database_may_go_away_and_come_back(
     assert gaps() == []
 
 
-def test_large_entries_come_in_small_batches(
-    sqlite_database: Database, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(follow, "BATCH_BYTES", 200_000)
-    with redis_server.client() as client:
-        for _ in range(400):
-            client.xadd(KEY, {"event": "error", "error": "x" * 10_000})
+def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Entries of each batch from now on."""
     sizes: list[int] = []
 
     def store(exchange_id: int, batch: writing.Batch, step: writing.Step) -> str:
@@ -169,6 +164,17 @@ def test_large_entries_come_in_small_batches(
         return writing.store(exchange_id, batch, step)
 
     monkeypatch.setattr(follow, "store", store)
+    return sizes
+
+
+def test_large_entries_come_in_small_batches(
+    sqlite_database: Database, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "BATCH_BYTES", 200_000)
+    with redis_server.client() as client:
+        for _ in range(400):
+            client.xadd(KEY, {"event": "error", "error": "x" * 10_000})
+    sizes = batch_sizes(monkeypatch)
     record_once(redis_server.url)
     assert in_archive() == in_stream(redis_server.url)
     assert sizes[-1] < sizes[0]
@@ -178,16 +184,10 @@ def test_large_entries_come_in_small_batches(
 def test_full_readings_are_stored_together_on_postgres_and_one_by_one_on_sqlite(
     database: Database, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(redis_server, 8000)
-    sizes: list[int] = []
-
-    def store(exchange_id: int, batch: writing.Batch, step: writing.Step) -> str:
-        sizes.append(len(batch.entries))
-        return writing.store(exchange_id, batch, step)
-
-    monkeypatch.setattr(follow, "store", store)
+    write(redis_server, 16_000)
+    sizes = batch_sizes(monkeypatch)
     record_once(redis_server.url)
-    assert max(sizes) == (4000 if connection.vendor == "postgresql" else 1000)
+    assert max(sizes) == (8000 if connection.vendor == "postgresql" else 1000)
     assert in_archive() == in_stream(redis_server.url)
 
 
