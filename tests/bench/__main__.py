@@ -1,6 +1,6 @@
 """`make bench`: every contender under every load, side by side in one run; see docs/performance.md.
 
-``--quick`` takes shorter loads, one round and fewer viewers. ``--only NAME`` measures one contender. Results are
+``--quick`` takes shorter loads and one round. ``--only NAME`` measures one contender. Results are
 written to docs/performance.json as they come, the table and the plot at the end.
 """
 
@@ -34,7 +34,7 @@ def loads_of(bench: Bench, name: str, *, quick: bool) -> dict[str, Load]:
     """The loads of one contender by their name in the results."""
     resumes = name.startswith("ours")
     crowd = 1000
-    sizes = (1, 100, 1000) if quick else (1, 100, 1000, 5000)
+    sizes = (1, 100, 1000, 5000)
     low = 30 if quick else 150
     ladder = QUICK_LADDER if quick else LADDER
 
