@@ -53,6 +53,11 @@ def visible_exchanges(user: User | AnonymousUser) -> QuerySet[Exchange]:
     return exchanges_of(user, "view").filter(active=True)
 
 
+def visible_exchange(user: User | AnonymousUser, name: str) -> Exchange | None:
+    """The active exchange of that name, if there is one that the user may view: who may not learns nothing of it."""
+    return visible_exchanges(user).filter(name=name).first()
+
+
 def wall_exchanges(link: WallLink) -> QuerySet[Exchange]:
     """The active exchanges that a screen may show now, by name: the chosen ones or all, of what its maker may view."""
     visible = visible_exchanges(link.created_by)

@@ -9,7 +9,8 @@ from typing import Final, Literal, get_args
 
 from django.utils.translation import gettext as _
 
-from activity.cards import Card, need_of
+from activity.cards import Card
+from activity.verdict import need_of
 
 Sort = Literal["name", "need"]
 Density = Literal["roomy", "dense"]

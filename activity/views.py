@@ -21,9 +21,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from activity.access import Verb, can, exchanges_of, visible_exchanges
+from activity.access import Verb, can, exchanges_of, visible_exchange, visible_exchanges
 from activity.arrangement import COOKIE, COOKIE_AGE, arrangement_of
-from activity.cards import Card, blank_card, card_of, past_card, unknown_card, verdict_of, versions_differ
+from activity.cards import Card, blank_card, card_of, past_card, unknown_card, versions_differ
 from activity.filters import FilterError
 from activity.history import ArchiveAway, read_entry_at, read_instances, read_newest_ids, read_page, read_past
 from activity.listing import NOTHING_ASKED, PAGE_ROWS, Asked, blank_rows, list_context, list_facts, rows_response
@@ -34,6 +34,7 @@ from activity.store.history import HistoryPage, InstanceView
 from activity.store.standby import read_standbys
 from activity.text import milliseconds
 from activity.user_settings import settings_of, told_aloud
+from activity.verdict import verdict_of
 from activity.views_steering import steering_context
 from activity.views_timeline import moment_of, timeline_context
 from activity.wire.clock import parse_timestamp
@@ -194,10 +195,6 @@ def _unknown_exchange(request: HttpRequest, name: str) -> HttpResponse:
     return refusal(request, 404, _("There is no such exchange"), words, known)
 
 
-def _visible_exchange(request: HttpRequest, name: str) -> Exchange | None:
-    return visible_exchanges(request.user).filter(name=name).first()
-
-
 def _standbys(exchange: Exchange, now: datetime) -> dict[str, Any]:
     """Who waits for the exchange, each with its freshness by Redis' clock; or why nobody can say."""
     try:
@@ -228,9 +225,9 @@ def _standbys_again(request: HttpRequest, exchange: Exchange) -> HttpResponse:
 @never_cache
 def exchange(request: HttpRequest, name: str) -> HttpResponse:
     """One exchange: all that is known of its instance, its standbys, and its history, newest first."""
-    found_exchange = _visible_exchange(request, name)
+    found_exchange = visible_exchange(request.user, name)
     if found_exchange is None:
-        if name != name.lower() and _visible_exchange(request, name.lower()):
+        if name != name.lower() and visible_exchange(request.user, name.lower()):
             return redirect("exchange", name.lower())
         return _unknown_exchange(request, name)
     if request.GET.get("standbys"):
@@ -269,7 +266,7 @@ def exchange(request: HttpRequest, name: str) -> HttpResponse:
 def find(request: HttpRequest) -> HttpResponse:
     """Where the search box leads: to the exchange, to the entry, or to the whole history searched for the text."""
     wanted = request.GET.get("q", "").strip()
-    if _visible_exchange(request, wanted.lower()):
+    if visible_exchange(request.user, wanted.lower()):
         return redirect("exchange", wanted.lower())
     if re.fullmatch(r"\d{1,20}-\d{1,20}", wanted, re.ASCII):
         entry_id = EntryId.parse(wanted)
@@ -288,7 +285,7 @@ def find(request: HttpRequest) -> HttpResponse:
 @never_cache
 def entry(request: HttpRequest, name: str, entry_id: str) -> HttpResponse:
     """One whole entry as a JSON file, ``{"id": …, …fields}``, whatever its size."""
-    if _visible_exchange(request, name) is None:
+    if visible_exchange(request.user, name) is None:
         return _unknown_exchange(request, name)
     try:
         wanted = EntryId.parse(entry_id)

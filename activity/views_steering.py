@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from activity.access import can, visible_exchanges
+from activity.access import can, visible_exchange
 from activity.models import Command, Exchange, User
 from activity.models.commands import CLAIMS, OPEN
 from activity.settling import settle
@@ -188,7 +188,7 @@ def steering_context(request: HttpRequest, exchange: Exchange) -> dict[str, Any]
 @never_cache
 def steering(request: HttpRequest, name: str) -> HttpResponse:
     """The panel alone, for the page's script."""
-    exchange = visible_exchanges(request.user).filter(name=name).first()
+    exchange = visible_exchange(request.user, name)
     if exchange is None:
         return HttpResponse(_("no exchange that you may view"), status=404, content_type="text/plain; charset=utf-8")
     return render(request, "parts/steering.html", steering_context(request, exchange))
@@ -251,7 +251,7 @@ def _check(request: HttpRequest, kind: CommandType, exchange: Exchange, holder: 
 @never_cache
 def command(request: HttpRequest, name: str, kind: str) -> HttpResponse:
     """The form of one command. Sent: back to the exchange, where the receipt is. Otherwise: the form again, and why."""
-    exchange = visible_exchanges(request.user).filter(name=name).first()
+    exchange = visible_exchange(request.user, name)
     if exchange is None or kind not in set(CommandType):
         return render(request, "404.html", status=404)
     user, wanted = _me(request), CommandType(kind)

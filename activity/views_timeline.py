@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from activity.access import visible_exchanges
+from activity.access import visible_exchange
 from activity.cards import is_lost
 from activity.history import ArchiveAway
 from activity.models import Command, Exchange
@@ -149,7 +149,7 @@ def _unknown(name: str) -> HttpResponse:
 @never_cache
 def strip(request: HttpRequest, name: str) -> HttpResponse:
     """The band of a card: states and errors of the last six hours. 404 as below, 503 while nobody can say."""
-    exchange = visible_exchanges(request.user).filter(name=name).first()
+    exchange = visible_exchange(request.user, name)
     if exchange is None:
         return _unknown(name)
     try:
@@ -185,7 +185,7 @@ def _mark_lost(client: SyncClient, exchange: Exchange, line: Timeline) -> None:
 @never_cache
 def timeline(request: HttpRequest, name: str) -> HttpResponse:
     """The panel alone. 404 for an exchange that the user may not view, 400 for a window that is none."""
-    exchange = visible_exchanges(request.user).filter(name=name).first()
+    exchange = visible_exchange(request.user, name)
     if exchange is None:
         return _unknown(name)
     try:

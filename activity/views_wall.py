@@ -16,12 +16,13 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from activity.access import wall_exchanges
-from activity.cards import Card, blank_card, card_of, unknown_card, verdict_of
+from activity.cards import Card, blank_card, card_of, unknown_card
 from activity.history import read_instances, read_newest_ids, read_page
 from activity.models import Exchange, WallLink
 from activity.rows import Row, row_of
 from activity.store.client import StoreUnavailable, pages_client
 from activity.text import milliseconds
+from activity.verdict import verdict_of
 from activity.wire.status import HEARTBEAT_SECONDS
 from activity.words import spoken
 from perseus_admin import config

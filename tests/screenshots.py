@@ -43,13 +43,25 @@ LIVE: Final = ("network", "exchange", "wall")
 WAIT_MS: Final = 60_000
 
 
+#: Whether the bands of all cards in sight are drawn: they come after the page, one by one.
+DRAWN: Final = """() => [...document.querySelectorAll("[data-strip]")]
+    .filter((band) => band.getBoundingClientRect().top < innerHeight)
+    .every((band) => band.querySelector("[data-drawn] > *"))"""
+
+
+def wait_live(page: Page) -> None:
+    """Until the page hears of changes, and shows all that comes after it."""
+    page.wait_for_selector("[data-live=on]")
+    page.wait_for_function(DRAWN)
+
+
 def sign_in(page: Page, base: str, password: str) -> None:
     """Through the form."""
     page.goto(f"{base}/sign-in/")
     page.fill("[name=login]", "admin@localhost")
     page.fill("[name=password]", password)
     page.keyboard.press("Enter")
-    page.wait_for_selector("[data-live=on]")
+    wait_live(page)
 
 
 def wall_of(data: Path) -> str:
@@ -75,7 +87,7 @@ def take(browser: Browser, base: str, password: str, wall: str) -> None:
         for picture, path in [*PAGES.items(), ("wall", wall)]:
             page.goto(base + path)
             if picture in LIVE:
-                page.wait_for_selector("[data-live=on]")
+                wait_live(page)
             page.screenshot(path=FOLDER / f"{picture}-{name}.png")
         context.close()
 
@@ -88,7 +100,7 @@ def take_german(browser: Browser, base: str, password: str, wall: str) -> None:
     for picture, path in [*PAGES.items(), ("wall", wall)]:
         if picture in LIVE:
             page.goto(base + path)
-            page.wait_for_selector("[data-live=on]")
+            wait_live(page)
             page.screenshot(path=FOLDER / f"{picture}-german.png")
     context.close()
 
@@ -105,13 +117,13 @@ def walk(browser: Browser, base: str, password: str, standby: "subprocess.Popen[
     sign_in(page, base, password)
     page.wait_for_selector("article[data-cond=lost]")
     page.get_by_role("link", name="by need").click()
-    page.wait_for_selector("[data-live=on]")
+    wait_live(page)
     page.wait_for_selector("article[data-cond=lost]")
     picture("1-network")
     page.get_by_role("link", name="by name").click()
-    page.wait_for_selector("[data-live=on]")
+    wait_live(page)
     page.get_by_role("link", name="coinbase").last.click()
-    page.wait_for_selector("[data-live=on]")
+    wait_live(page)
     picture("2-why")
     page.get_by_role("button", name="Release").click()
     page.get_by_role("button", name="Claim coinbase").click()
@@ -133,7 +145,7 @@ def walk(browser: Browser, base: str, password: str, standby: "subprocess.Popen[
     expect(page.locator(".receipt").first).to_have_attribute("data-state", "succeeded")
     expect(page.locator("section.head")).to_contain_text("stand-by", timeout=2 * WAIT_MS)
     expect(page.locator("[data-glyph][data-state]").first).to_have_attribute("data-state", "active", timeout=WAIT_MS)
-    page.wait_for_selector("[data-live=on]")
+    wait_live(page)
     picture("6-handed-over")
     page.goto(f"{base}/admin/activity/auditevent/?q=coinbase")
     picture("7-audit")

@@ -83,6 +83,8 @@ def store(exchange_id: int, batch: Batch, step: Step = no_step) -> Outcome:
 
     (A connection that is lost during the commit raises too: then the cursor tells what happened.)
     """
+    if connections["default"].vendor != "postgresql":
+        return _store(exchange_id, batch, step, _insert_by_rows)
     try:
         return _store(exchange_id, batch, step, _insert)
     except IntegrityError:
@@ -150,20 +152,12 @@ def _data(exchange_id: int, batch: Batch) -> bytes:
 
 
 def _insert(exchange_id: int, batch: Batch) -> None:
-    connection = connections["default"]
-    if connection.vendor != "postgresql":
-        _insert_by_rows(exchange_id, batch.entries)
-        return
-    with connection.cursor() as sql:
+    with connections["default"].cursor() as sql:
         _copy(sql, "archived_entries", _data(exchange_id, batch))
 
 
 def _insert_the_missing(exchange_id: int, batch: Batch) -> None:
-    connection = connections["default"]
-    if connection.vendor != "postgresql":
-        _insert_by_rows(exchange_id, batch.entries)
-        return
-    with connection.cursor() as sql:
+    with connections["default"].cursor() as sql:
         sql.execute(_ARRIVING)
         _copy(sql, "arriving_entries", _data(exchange_id, batch))
         sql.execute(
@@ -172,14 +166,15 @@ def _insert_the_missing(exchange_id: int, batch: Batch) -> None:
         )
 
 
-def _insert_by_rows(exchange_id: int, entries: Sequence[RawEntry]) -> None:
+def _insert_by_rows(exchange_id: int, batch: Batch) -> None:
+    """On SQLite. What is there already stays as it is."""
     now = timezone.now()
     found = [
         ArchivedEntry(
             exchange_id=exchange_id, ms=entry.id.milliseconds, seq=entry.id.sequence, raw=raw, recorded_at=now,
             **dict(zip(TEXT_COLUMNS, (text.decode() for text in texts), strict=True)),
         )
-        for entry, raw, texts in rows(entries)
+        for entry, raw, texts in rows(batch.entries)
     ]  # fmt: skip
     ArchivedEntry.objects.bulk_create(found, ignore_conflicts=True, batch_size=ROWS)
 
