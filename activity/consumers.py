@@ -87,6 +87,12 @@ class FeedConsumer(AsyncWebsocketConsumer):
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks.values())
+        # What knows each other in a ring is freed by the collector alone, and it looks at old things next to never.
+        self._viewer = None
+        self._tasks.clear()
+        extensions: Mapping[str, Any] = self.scope.get("extensions") or {}
+        if HEAR_TEXT in extensions:
+            extensions[HEAR_TEXT](None)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """One frame of the client: subscribe first, acknowledgements after."""
@@ -221,6 +227,8 @@ class FeedConsumer(AsyncWebsocketConsumer):
         """Run one of the socket's tasks; whatever ends it ends the socket with a code that says why."""
         try:
             await work
+        except asyncio.CancelledError:
+            pass  # its socket is gone; kept as this task's end it would keep us, too: see feed/hub.py
         except Refused as refused:
             await self._close(refused)
         except Stalled:

@@ -94,7 +94,7 @@ def text_of(data: bytes) -> bytes | None:
 
 
 def heard(protocol: Any, data: bytes) -> bool:
-    """Whether what came was a text that the protocol's application took at once. False: then nothing was done."""
+    """Whether what came was a text that the protocol's application took at once. False: then it comes the usual way."""
     hear = getattr(protocol, "hear_text", None)
     if hear is None or protocol.muted or protocol.state != protocol.STATE_OPEN:
         return False
@@ -103,7 +103,9 @@ def heard(protocol: Any, data: bytes) -> bool:
     text = text_of(data)
     if text is None or not hear(text):
         return False
-    protocol.last_ping = time.time()  # as daphne does with every message
+    protocol.last_ping = time.time()  # as daphne does with every message,
+    if protocol.autoPingTimeoutCall:  # and autobahn: whoever says something need not answer a ping as well
+        protocol._cancelAutoPingTimeoutCall()  # noqa: SLF001
     return True
 
 
@@ -142,7 +144,7 @@ def let_daphne_send_them() -> None:
                 write_at_once(protocol, last_frame.of(text))
                 return True
 
-            def hear_text(hear: Hear) -> None:
+            def hear_text(hear: Hear | None) -> None:
                 protocol.hear_text = hear
 
             scope.setdefault("extensions", {}).update({WRITE_TEXT: write_text, HEAR_TEXT: hear_text})

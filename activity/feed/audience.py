@@ -51,7 +51,7 @@ class Bell:
         """`take`: how to hand frames to a viewer without waking its task, where its server can write at once."""
         self.event: Final = asyncio.Event()
         self.marks: dict[str, Mark] = {}
-        self.take: Final = take
+        self.take = take
 
 
 class Audience:

@@ -109,6 +109,7 @@ class Tail:
         self._dropped = 0
         self._frames: OrderedDict[tuple[int, int], Batch] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
+        self._stopped = False
         self._failure: BaseException | None = None
 
     @property
@@ -125,11 +126,12 @@ class Tail:
         """Stand at the stream's newest entry and start reading. Raises StoreUnavailable."""
         with suppress(KeyUnreadable):  # the reader says so and tries again; the viewers' other exchanges go on
             self._floor = await last_generated_id(self._client, self.exchange)
-        self._task = asyncio.create_task(self._read(), name=f"tail of {self.exchange}")
+        self._task = asyncio.create_task(self._read_until_stopped(), name=f"tail of {self.exchange}")
         self._task.add_done_callback(self._ended)
 
     def stop(self) -> "asyncio.Task[None] | None":
         """Stop reading; the task that ends now."""
+        self._stopped = True
         if self._task is not None:
             self._task.cancel()
         return self._task
@@ -159,6 +161,15 @@ class Tail:
             if len(self._frames) > CACHED_FRAMES:
                 self._frames.popitem(last=False)
         return batch
+
+    async def _read_until_stopped(self) -> None:
+        try:
+            await self._read()
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise
+            # A task keeps how it was cancelled, with all frames that it went through, and asyncio.timeout in one of
+            # them the task: of that ring only the collector frees anything, and with it the entries that are held.
 
     async def _read(self) -> None:
         away = False
@@ -257,7 +268,7 @@ class Tail:
             audience.ring()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
+        if not task.cancelled() and not (self._stopped and task.exception() is None):
             self._announce()
             self._failure = task.exception() or RuntimeError("the reader returned")
             log.error("the reader of %s failed; its viewers resume", self.exchange, exc_info=self._failure)

@@ -28,9 +28,9 @@ Send = Callable[[str], Awaitable[None]]
 Write = Callable[[str], bool]
 #: The ASGI extension of a socket's scope that holds its Write. perseus_admin/daphne_sockets.py puts it there.
 WRITE_TEXT: Final = "perseus.write_text"
-#: Hears a text of the client before anybody else does. False where it is not taken; then nothing was done.
+#: Hears a text of the client before anybody else does. False where it is not taken: then it comes once more.
 Hear = Callable[[bytes], bool]
-#: The ASGI extension of a socket's scope that takes its Hear, where the server can.
+#: The ASGI extension of a socket's scope that takes its Hear, and None at the end, where the server can.
 HEAR_TEXT: Final = "perseus.hear_text"
 
 #: A socket on which nothing is said looks the same as one that a proxy has lost: something is said at least this often.
@@ -161,6 +161,7 @@ class Viewer:
             self._board.drop(self._bell)
             if self._audience is not None:
                 self._hub.leave(self._audience, self._bell)
+            self._bell.take = None  # it knew us, and we know it: only the collector would find both
 
     async def _say(self, text: str) -> None:
         self._said_at = time.monotonic()
