@@ -25,7 +25,6 @@ class DeathBook:
         """`host` names this machine in the notice of a reset."""
         self._client = client
         self._host = host
-        #: eventId of the newest reset notice that this watcher knows to be written.
         #: The eventId of the notice that was last seen written, per server: one for each restart of a Redis.
         self._told: dict[str, str] = {}
 
