@@ -159,7 +159,7 @@ def gap_row(gap: HistoryGap) -> Row:
     return Row("gap", exchange=gap.exchange, id=str(gap.after), words=words % facts)
 
 
-def _items(page: HistoryPage) -> Iterator[tuple[str, StreamEntry] | HistoryGap]:
+def in_order(page: HistoryPage) -> Iterator[tuple[str, StreamEntry] | HistoryGap]:
     """Entries and gaps in their order; a gap comes right before the entry after which others are missing."""
     gaps = list(page.gaps)
     for name, entry in page.entries:
@@ -177,7 +177,7 @@ def rows_of(page: HistoryPage) -> list[Row]:
     """
     rows: list[Row] = []
     newer: dict[str, tuple[int, int]] = {}  # per exchange, where its next newer transition stands, and its milliseconds
-    for item in _items(page):
+    for item in in_order(page):
         if isinstance(item, HistoryGap):
             newer.pop(item.exchange, None)
             rows.append(gap_row(item))

@@ -1,7 +1,7 @@
 """Everything that the doctor looks at. Each part answers within seconds, and none keeps the others from being seen."""
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,7 +16,7 @@ from activity.models import ArchiveCursor, ArchiveGap, Delivery, Exchange, Notif
 from activity.schema.drift import CannotCompare, describe, find_drift, remedy
 from activity.store.answers import OwnershipRecord
 from activity.store.client import StoreUnavailable, SyncClient, name_of, sync_client
-from activity.store.health import read_stream_health
+from activity.store.health import DamagedKey, read_damaged_keys, read_stream_health
 from activity.store.ownership import read_ownership_now
 from activity.store.stream import START
 from activity.wire.entries import RETENTION_DAYS, EntryId
@@ -120,6 +120,10 @@ def _exchanges(client: SyncClient, hidden: Collection[int]) -> Iterator[Line]:
         yield warning(_("Exchanges"), _("there is none to look at"), _("Add the first one in the Django admin."))
         return
     try:
+        damaged = read_damaged_keys(client, [(one.pk, one.name) for one in exchanges])
+        for exchange in exchanges:
+            yield from _damaged(exchange, damaged.get(exchange.pk, []))
+        exchanges = [one for one in exchanges if one.pk not in damaged]
         streams = read_stream_health(client, [(one.name, cursors.get(one.pk, START)) for one in exchanges])
         records = read_ownership_now(client, [one.pk for one in exchanges])
     except StoreUnavailable:
@@ -145,6 +149,16 @@ def _exchanges(client: SyncClient, hidden: Collection[int]) -> Iterator[Line]:
                 _("%(number)s gaps were found in the last 7 days") % {"number": number},
                 _("Look at them in the Django admin (gaps in the archive), and keep a recorder running."),
             )
+
+
+def _damaged(exchange: Exchange, keys: Sequence[DamagedKey]) -> Iterator[Line]:
+    for one in keys:
+        yield error(
+            _("Keys of %(exchange)s") % {"exchange": exchange.name},
+            _("%(key)s is of type %(type)s and not %(wanted)s: nobody can use it, and no death is noticed")
+            % {"key": one.key, "type": one.type, "wanted": one.wanted},
+            _("Find out who writes it, then delete it (redis-cli DEL '%(key)s').") % {"key": one.key},
+        )
 
 
 def _recorder(exchange: Exchange, cursor: EntryId | None, behind: EntryId | None, now: float) -> Line:

@@ -136,6 +136,8 @@ class Board:
         self._stale: set[str] = set()
         #: Entries that came by for offline exchanges and tell their state: one per exchange, the newest.
         self._heard: dict[str, StreamEntry] = {}
+        #: The exchange whose last known state is being read: what comes by meanwhile may be newer.
+        self._asking = ""
         #: Exchanges whose last known state waits for the database, so that it is said once.
         self._unasked: set[str] = set()
         self._poke = asyncio.Event()
@@ -168,9 +170,9 @@ class Board:
     def entries_seen(self, exchange: str, entries: Sequence[RawEntry]) -> None:
         """New entries came by: a transition moves its card at once, and an offline card learns its last known."""
         known = self.known.get(exchange)
-        if known is None:
+        if known is None and exchange != self._asking:
             return
-        if known.raw.value is None:
+        if known is None or known.raw.value is None or exchange == self._asking:
             telling = next((entry for raw in reversed(entries) if (entry := raw.read()).state), None)
             if telling is None:
                 return
@@ -307,6 +309,8 @@ class Board:
             for name in [name for name in self.known if name not in self._wanted]:
                 del self.known[name]
                 self._held.discard(name)
+                self._heard.pop(name, None)
+                self._stale.discard(name)
 
     def _ring(self, changed: set[str], *, everybody: bool) -> None:
         for audience in self._audiences:
@@ -324,8 +328,11 @@ class Board:
             return self._release(set(), time.monotonic())
         found = await asyncio.to_thread(self._glances.look, ids)
         seen_at = time.monotonic()
-        heard, self._heard = self._heard, {}
-        stale, self._stale = self._stale, set()
+        # Of those that were looked at alone: what came by meanwhile for another waits for the look at that one.
+        looked = set(names)
+        heard = {name: self._heard.pop(name) for name in looked & self._heard.keys()}
+        stale = looked & self._stale
+        self._stale -= stale
         news: list[tuple[str, Glance]] = []
         for name, glance in zip(names, found, strict=True):
             known = self.known.get(name)
@@ -380,13 +387,17 @@ class Board:
     async def _last_known(
         self, name: str, known: _Known | None, raw: RawStatus, heard: StreamEntry | None, *, ask_again: bool
     ) -> StreamEntry | None:
-        """What to show while the exchange is offline. Read once when it goes, then kept up to date by what comes by."""
+        """What to show while the exchange is offline. Read once when it goes, then kept up to date by what comes by.
+
+        The notice of a death may be about an owner that had a successor before it was written: then it is read again.
+        """
         if raw.value is not None:
             return None
-        if heard is not None:
+        if heard is not None and not heard.is_death:
             return heard
-        if known is not None and known.raw.value is None and not ask_again:
+        if known is not None and known.raw.value is None and heard is None and not ask_again:
             return known.last_known
+        self._asking = name
         try:
             last_known = (await _read_last_known(self._client, name))[0]
             self._unasked.discard(name)
@@ -398,12 +409,15 @@ class Board:
             self._unasked.add(name)
             self._stale.add(name)
             return known.last_known if known else None
+        finally:
+            self._asking = ""
 
     def _forget(self) -> None:
         self.known.clear()
         self._numbers.clear()
         self._names.clear()
         self._heard.clear()
+        self._asking = ""
         self._stale.clear()
         self._held.clear()
         self._due.clear()

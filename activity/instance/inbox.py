@@ -12,7 +12,7 @@ from activity.instance.console import LOG
 from activity.instance.redaction import redact
 from activity.store.client import StoreUnavailable
 from activity.store.commands import CommandBox, Delivery
-from activity.wire.commands import URGENT, InstanceCommand, read_command
+from activity.wire.commands import REPORT_CHARS, URGENT, InstanceCommand, read_command
 
 #: Seconds between two tries while Redis is away.
 RETRY_SECONDS: Final = 1.0
@@ -110,7 +110,7 @@ class Inbox:
         except Exception as error:
             LOG.exception("Command %s failed", kind)
             text = f"a fault in the worker: {error!r}"
-        await self._report(correlation, progress, redact(text)[:1000])
+        await self._report(correlation, progress, redact(text)[:REPORT_CHARS])
 
     async def _take(self, delivery: Delivery, kind: str) -> str:
         """Ask until Redis answers: a command whose taking was never heard of would have no end."""

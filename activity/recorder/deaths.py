@@ -17,12 +17,16 @@ more than half of the network, and at least three, are missing at once, or Redis
 is another one than before, or this watcher had lost sight of it, nothing is declared for 60 s. Then one entry says that
 the registry was reset and names everybody. Who is back by then has not died; who is not is dead, and is written down
 like any other.
+
+An exchange of which a key is damaged (it is of another type, its stream gives out no ids any more) is said once and
+tried at every look; the others go on.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from activity.recorder.deathbook import DeathBook
@@ -40,7 +44,7 @@ from activity.recorder.sightings import (
     teller,
 )
 from activity.store.answers import Lost, Unreported
-from activity.store.client import AsyncClient, StoreUnavailable
+from activity.store.client import AsyncClient, KeyUnreadable, StoreUnavailable
 from activity.store.ownership import Ownership
 from activity.store.watch import Server, Sight, look, newest_state, read_servers
 
@@ -80,6 +84,9 @@ class DeathWatch:
         self._judged: set[tuple[int, int]] = set()
         self._away = False
         self._names: dict[int, str] = {}
+        #: Exchanges of which a key is damaged: those that were said, and those that this look has met.
+        self._damaged: set[int] = set()
+        self._met: set[int] = set()
 
     async def run(self) -> None:
         """Look once a period, for ever."""
@@ -97,13 +104,17 @@ class DeathWatch:
         self._names = dict(await self._exchanges())
         ids = list(self._names)
         servers = await read_servers(self._client, ids)
-        sights = dict(zip(ids, await look(self._client, ids), strict=True))
+        looked = dict(zip(ids, await look(self._client, ids), strict=True))
+        sights = {i: sight for i, sight in looked.items() if not sight.problem}
         now = self._clock()
+        self._met = set()
+        for exchange_id in looked.keys() - sights.keys():
+            self._say_damaged(exchange_id, looked[exchange_id].problem)
         self._notice_changes(servers, now)
         self._servers, self._away = servers, False
         await self._book.finish_resets(servers.values())
         await self._finish_pending(sights, servers)
-        missing = {i for i, sight in sights.items() if await self._is_missing(i, sight, now, servers[i])}
+        missing = await self._missing(sights, servers, now)
         if self._wait is None and self._are_many(missing, sights):
             self._begin_wait(f"{len(missing)} instances vanished at once", servers, now)
         if (wait := self._wait) is not None:
@@ -114,6 +125,34 @@ class DeathWatch:
         else:
             await self._declare(missing, sights, servers)
         await self._look_for_unchanged(sights, servers, now)
+        self._say_repaired()
+
+    # --- one exchange's trouble ---
+
+    @contextmanager
+    def _by_itself(self, exchange_id: int) -> Iterator[None]:
+        """What is done about one exchange: a damaged key of it keeps nobody from the others."""
+        try:
+            yield
+        except KeyUnreadable as error:
+            self._say_damaged(exchange_id, f"the stream or the ownership: {error}")
+
+    def _say_damaged(self, exchange_id: int, problem: str) -> None:
+        if exchange_id not in self._damaged:
+            log.warning(
+                "%s: its deaths are not written down, a key of it is damaged; `manage.py doctor` says what to do: %s",
+                self._names[exchange_id],
+                problem,
+            )
+        self._damaged.add(exchange_id)
+        self._met.add(exchange_id)
+
+    def _say_repaired(self) -> None:
+        if self._wait is not None:  # nothing was tried to be written
+            return
+        for exchange_id in (self._damaged - self._met) & self._names.keys():
+            log.warning("%s: its deaths are written down again", self._names[exchange_id])
+        self._damaged &= self._met
 
     # --- what was seen ---
 
@@ -151,6 +190,14 @@ class DeathWatch:
         known = self._alive.get(exchange_id)
         return sight.record.epoch or (known.epoch if known else 0)
 
+    async def _missing(self, sights: dict[int, Sight], servers: dict[int, Server], now: float) -> set[int]:
+        missing: set[int] = set()
+        for exchange_id, sight in sights.items():
+            with self._by_itself(exchange_id):
+                if await self._is_missing(exchange_id, sight, now, servers[exchange_id]):
+                    missing.add(exchange_id)
+        return missing
+
     async def _is_missing(self, exchange_id: int, sight: Sight, now: float, server: Server) -> bool:
         """Whether somebody should be there. Keeps what this watcher remembers of the exchange up to date."""
         known = self._alive.get(exchange_id)
@@ -182,24 +229,29 @@ class DeathWatch:
 
     async def _declare(self, missing: set[int], sights: dict[int, Sight], servers: dict[int, Server]) -> None:
         for exchange_id in sorted(missing):
-            sight, known, server = sights[exchange_id], self._alive.get(exchange_id), servers[exchange_id]
-            if sight.record.state == "held":
-                if self._settled(exchange_id, sight, server):
-                    await self._declare_lost(exchange_id, sight.record.epoch, server)
-            elif known is not None:
-                judged = (exchange_id, known.epoch) in self._judged
-                if judged or server.now_ms - known.gone_ms >= self._settle_ms(known.interval):
-                    why = "its key ran out" if not known.epoch else "its key and its ownership are gone from Redis"
-                    await self._book.write(
-                        remembered(self._names[exchange_id], exchange_id, known, known.gone_ms, server, why)
-                    )
-                    self._alive.pop(exchange_id, None)
+            with self._by_itself(exchange_id):
+                await self._declare_one(exchange_id, sights[exchange_id], servers[exchange_id])
         for exchange_id, sight in sights.items():
-            for dead in sight.record.unreported:
-                if servers[exchange_id].now_ms - dead.noticed_ms >= self._settle_ms(interval_of(dead.payload)):
-                    await self._write_unreported(exchange_id, dead)
-            if sight.record.lost_uncounted:
-                await self._book.write_uncounted(exchange_id, self._names[exchange_id])
+            with self._by_itself(exchange_id):
+                for dead in sight.record.unreported:
+                    if servers[exchange_id].now_ms - dead.noticed_ms >= self._settle_ms(interval_of(dead.payload)):
+                        await self._write_unreported(exchange_id, dead)
+                if sight.record.lost_uncounted:
+                    await self._book.write_uncounted(exchange_id, self._names[exchange_id])
+
+    async def _declare_one(self, exchange_id: int, sight: Sight, server: Server) -> None:
+        known = self._alive.get(exchange_id)
+        if sight.record.state == "held":
+            if self._settled(exchange_id, sight, server):
+                await self._declare_lost(exchange_id, sight.record.epoch, server)
+        elif known is not None:
+            judged = (exchange_id, known.epoch) in self._judged
+            if judged or server.now_ms - known.gone_ms >= self._settle_ms(known.interval):
+                why = "its key ran out" if not known.epoch else "its key and its ownership are gone from Redis"
+                await self._book.write(
+                    remembered(self._names[exchange_id], exchange_id, known, known.gone_ms, server, why)
+                )
+                self._alive.pop(exchange_id, None)
 
     def _settled(self, exchange_id: int, sight: Sight, server: Server) -> bool:
         if (exchange_id, sight.record.epoch) in self._judged:
@@ -227,8 +279,9 @@ class DeathWatch:
         for exchange_id, sight in sights.items():
             record = sight.record
             if record.state == "lost_pending":
-                await self._book.write(pending(self._names[exchange_id], record, servers[exchange_id]))
-                await Ownership(self._client, exchange_id).mark_lost_logged(record.epoch)
+                with self._by_itself(exchange_id):
+                    await self._book.write(pending(self._names[exchange_id], record, servers[exchange_id]))
+                    await Ownership(self._client, exchange_id).mark_lost_logged(record.epoch)
 
     async def _write_unreported(self, exchange_id: int, dead: Unreported) -> None:
         await self._book.write(succeeded(self._names[exchange_id], exchange_id, dead))
@@ -242,8 +295,11 @@ class DeathWatch:
             if present and self._wait is None and not known.told and idle >= limit:
                 why = f"its status has not changed for {idle:.0f} s, though its key is still there"
                 gone_ms, server = known.changed_ms + int(limit * 1000), servers[exchange_id]
-                await self._book.write(remembered(self._names[exchange_id], exchange_id, known, gone_ms, server, why))
-                known.told = True
+                with self._by_itself(exchange_id):
+                    await self._book.write(
+                        remembered(self._names[exchange_id], exchange_id, known, gone_ms, server, why)
+                    )
+                    known.told = True
             elif exchange_id not in self._names:
                 del self._alive[exchange_id]
 
@@ -260,10 +316,15 @@ class DeathWatch:
             back = [(self._names[i], i) for i in affected - missing]
             gone = [(self._names[i], i) for i in affected & missing]
             shards = sorted(wait.certain & sights.keys()) or list(sights)
-            await self._book.report_reset(wait.cause, back, gone, teller(servers, shards))
-            for exchange_id in affected - missing:
-                for dead in wait.fresh_deaths(sights[exchange_id]):
-                    await Ownership(self._client, exchange_id).mark_lost_logged(dead.epoch)
+            try:
+                await self._book.report_reset(wait.cause, back, gone, teller(servers, shards))
+            except KeyUnreadable as error:  # no stream of theirs takes it: their deaths are tried one by one
+                log.warning("the reset of the registry cannot be written down: %s", error)
+            else:
+                for exchange_id in affected - missing:
+                    with self._by_itself(exchange_id):
+                        for dead in wait.fresh_deaths(sights[exchange_id]):
+                            await Ownership(self._client, exchange_id).mark_lost_logged(dead.epoch)
         self._judged = {(i, self._epoch_of(i, sights[i])) for i in missing}
         self._wait = None
         log.info("deaths are declared again")

@@ -11,6 +11,7 @@ parser makes a dict, which loses repeated field names.
 """
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -39,6 +40,11 @@ OLDEST_REDIS: Final = (6, 2)
 #: hundred-and-first would never be read. Beyond this one, StoreUnavailable says so and the exchange is tried again.
 MOST_CONNECTIONS: Final = 20_000
 
+#: Refusals that are about what stands under one key. Redis 6.2 wraps what a script met in words of its own.
+_ABOUT_ONE_KEY: Final = re.compile(
+    r"\bWRONGTYPE Operation|stream has exhausted|equal or smaller than the target stream top item|invalid start ID for"
+)
+
 AsyncClient = redis.asyncio.Redis | AsyncCluster
 SyncClient = redis.Redis | SyncCluster
 
@@ -50,7 +56,10 @@ class StoreUnavailable(Exception):
 
 
 class KeyUnreadable(StoreUnavailable):
-    """One key holds something else than it should. Redis is there, and every other key is as good as ever."""
+    """One key holds something else than it should, or a stream whose ids have come to their end.
+
+    Redis is there, and every other key is as good as ever.
+    """
 
 
 @contextmanager
@@ -59,7 +68,7 @@ def redis_errors() -> Iterator[None]:
     try:
         yield
     except redis.ResponseError as error:
-        if str(error).startswith("WRONGTYPE"):
+        if _ABOUT_ONE_KEY.search(str(error)):
             raise KeyUnreadable(f"Redis: {error}") from error
         raise StoreUnavailable(f"Redis: {error}") from error
     except RedisClusterException as error:

@@ -1,6 +1,6 @@
 """How Redis itself is: what decides whether leases and streams are safe in it, and how long each stream is.
 
-Everything is read with INFO, TIME, XINFO and XRANGE, of a cluster with CLUSTER INFO and NODES too: a managed
+Everything is read with INFO, TIME, TYPE, XINFO and XRANGE, of a cluster with CLUSTER INFO and NODES too: a managed
 Redis refuses CONFIG.
 """
 
@@ -14,9 +14,10 @@ import redis
 from redis.exceptions import ResponseError
 
 from activity.store.client import SyncClient, SyncCluster, redis_errors
+from activity.store.pipelines import read_many_now
 from activity.store.stream import START, after
 from activity.wire.entries import EntryId
-from activity.wire.keys import stream_key
+from activity.wire.keys import ownership_key, status_key, stream_key
 
 #: Round trips of which the middle one counts: the first also connects.
 _ROUND_TRIPS: Final = 7
@@ -115,6 +116,35 @@ def _health(client: "redis.Redis", node: str, *, replica: bool) -> RedisHealth:
         limit_bytes=int(facts.get("maxmemory", 0)),
         cluster_node=facts.get("redis_mode") == "cluster",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DamagedKey:
+    """A key that holds something else than it should; both by Redis' names of types."""
+
+    key: str
+    type: str
+    wanted: str
+
+
+def read_damaged_keys(client: SyncClient, exchanges: Sequence[tuple[int, str]]) -> dict[int, list[DamagedKey]]:
+    """Of these (id, name), by id, those with a key of another type: nobody can use it. Raises StoreUnavailable."""
+    keys = [
+        (exchange_id, key, wanted)
+        for exchange_id, name in exchanges
+        for key, wanted in (
+            (status_key(exchange_id), "string"),
+            (ownership_key(exchange_id), "hash"),
+            (stream_key(name), "stream"),
+        )
+    ]
+    damaged: dict[int, list[DamagedKey]] = {}
+    replies = read_many_now(client, [("TYPE", key) for _, key, _ in keys])
+    for (exchange_id, key, wanted), reply in zip(keys, replies, strict=True):
+        found = reply.decode("ascii") if isinstance(reply, bytes) else str(reply)
+        if not isinstance(reply, Exception) and found not in ("none", wanted):
+            damaged.setdefault(exchange_id, []).append(DamagedKey(key, found, wanted))
+    return damaged
 
 
 def read_stream_health(client: SyncClient, streams: Sequence[tuple[str, EntryId]]) -> list[StreamHealth]:

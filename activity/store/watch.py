@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from activity.store.answers import OwnershipRecord, read_record
-from activity.store.client import AsyncClient, AsyncCluster, redis_errors
+from activity.store.client import AsyncClient, AsyncCluster, KeyUnreadable, redis_errors
 from activity.store.pipelines import Command, read_many, whole
 from activity.wire.entries import EntryId, StreamEntry, read_entry
 from activity.wire.keys import ownership_key, reset_key, status_key, stream_key
@@ -30,11 +30,15 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """One exchange: the status' value (None: gone), the milliseconds that it has left (None: no TTL), the hash."""
+    """One exchange: the status' value (None: gone), the milliseconds that it has left (None: no TTL), the hash.
+
+    `problem` says which of its keys cannot be read, and why; then the others say nothing of it.
+    """
 
     value: bytes | None
     ttl_ms: int | None
     record: OwnershipRecord
+    problem: str = ""
 
 
 async def read_servers(client: AsyncClient, exchange_ids: Sequence[int]) -> dict[int, Server]:
@@ -72,7 +76,7 @@ def _server(server: Any, replication: Any, clock: Any) -> Server:
 
 
 async def look(client: AsyncClient, exchange_ids: Sequence[int]) -> list[Sight]:
-    """Each exchange as it is now, in the given order. Raises StoreUnavailable."""
+    """Each exchange as it is now, in the given order. Raises StoreUnavailable; a damaged key is its exchange's own."""
     sights: list[Sight] = []
     for start in range(0, len(exchange_ids), _PIPELINE):
         part = exchange_ids[start : start + _PIPELINE]
@@ -80,14 +84,22 @@ async def look(client: AsyncClient, exchange_ids: Sequence[int]) -> list[Sight]:
         for exchange_id in part:
             key = status_key(exchange_id)
             commands += [("GET", key), ("PTTL", key), ("HGETALL", ownership_key(exchange_id))]
-        found = whole(await read_many(client, commands))
+        found = await read_many(client, commands)
         for place, exchange_id in enumerate(part):
-            value, ttl, fields = found[3 * place : 3 * place + 3]
-            alive = value is not None and ttl != -2  # -2: it ran out between the two commands
-            sights.append(
-                Sight(value if alive else None, ttl if alive and ttl >= 0 else None, read_record(exchange_id, fields))
-            )
+            few = slice(3 * place, 3 * place + 3)
+            sights.append(_sight(exchange_id, commands[few], found[few]))
     return sights
+
+
+def _sight(exchange_id: int, commands: Sequence[Command], replies: list[Any]) -> Sight:
+    for command, reply in zip(commands, replies, strict=True):
+        try:
+            whole([reply])
+        except KeyUnreadable as error:
+            return Sight(None, None, OwnershipRecord(exchange_id), f"{command[1]}: {error}")
+    value, ttl, fields = replies
+    alive = value is not None and ttl != -2  # -2: it ran out between the two commands
+    return Sight(value if alive else None, ttl if alive and ttl >= 0 else None, read_record(exchange_id, fields))
 
 
 async def agree_on_reset(client: AsyncClient, run_id: str, proposal: bytes) -> bytes:

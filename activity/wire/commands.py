@@ -18,6 +18,8 @@ from activity.wire.settings import SYMBOLS, Mode, Symbol
 EXPIRES_MS: Final = 30_000
 #: Commands that one instance has not taken, at the most; a further one is refused.
 MOST_WAITING: Final = 500
+#: Characters of a report's text that are written and read: somebody else's instance may have written more.
+REPORT_CHARS: Final = 1000
 
 
 class CommandType(StrEnum):
@@ -161,9 +163,10 @@ def read_report(raw: bytes | None) -> Report | None:
     if raw is None:
         return None
     try:
-        return Report.model_validate_json(raw)
+        report = Report.model_validate_json(raw)
     except ValidationError:
         return None
+    return report.model_copy(update={"text": report.text[:REPORT_CHARS]})
 
 
 class IdleStatus(BaseModel):

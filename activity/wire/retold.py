@@ -24,6 +24,8 @@ _LOOKS: Final = {
 #: Others are data, whatever they say.
 _SENTENCES: Final = frozenset({"how", "why", "what"})
 _WORD: Final = "thing"
+#: Sentences within sentences that are looked for; ours have two. Others write reports too, as deep as they like.
+_DEEPEST: Final = 4
 
 
 class Sentences:
@@ -36,18 +38,21 @@ class Sentences:
 
     def read(self, text: str) -> str:
         """As `Said` where it is one of them, else as it is."""
-        if len(text) > _LONGEST:
-            return text
-        return self._whole.get(text) or next(self._fitting(text), text)
+        return self._read(text, _DEEPEST)
 
-    def _fitting(self, text: str) -> Iterator[Said]:
+    def _read(self, text: str, deep: int) -> str:
+        if len(text) > _LONGEST or not deep:
+            return text
+        return self._whole.get(text) or next(self._fitting(text, deep), text)
+
+    def _fitting(self, text: str, deep: int) -> Iterator[Said]:
         for template, pattern in self._shapes:
             if found := pattern.fullmatch(text):
-                yield _(template, **{name: self._part(name, part) for name, part in found.groupdict().items()})
+                yield _(template, **{name: self._part(name, part, deep) for name, part in found.groupdict().items()})
 
-    def _part(self, name: str, part: str) -> str:
+    def _part(self, name: str, part: str, deep: int) -> str:
         if name in _SENTENCES:
-            return self.read(part)
+            return self._read(part, deep - 1)
         return _(part) if name == _WORD else part
 
 

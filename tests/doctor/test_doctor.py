@@ -15,7 +15,7 @@ from activity.doctor import Level, Line, examine
 from activity.doctor.redis_lines import skew
 from activity.doctor.socket import examine_socket
 from activity.models import Delivery, Exchange, NotificationChannel
-from activity.wire.keys import ownership_key, stream_key
+from activity.wire.keys import ownership_key, status_key, stream_key
 from perseus_admin.config import BASE_DIR
 from tests.postgres import PostgresServer, running_postgres
 from tests.servers import RedisServer, free_port, running_redis
@@ -125,6 +125,24 @@ def test_deaths_that_wait_for_a_recorder_are_an_error_with_their_number(
     assert line.level is Level.ERROR
     assert "of 29 more only the number is left" in line.found
     assert "manage.py recorder" in line.remedy
+
+
+@pytest.mark.parametrize(
+    ("key", "wanted"), [(status_key(3), "string"), (ownership_key(3), "hash"), (stream_key("kraken"), "stream")]
+)
+def test_a_key_of_another_type_is_an_error_that_names_it_and_the_other_exchanges_are_looked_at_all_the_same(
+    kraken: Exchange, redis_server: RedisServer, key: str, wanted: str
+) -> None:
+    Exchange.objects.create(id=4, name="okx", display_name="OKX")
+    with redis_server.client() as client:
+        client.sadd(key, "of another type")
+    lines = examine(redis_server.url)
+    line = named(lines, "Keys of kraken")
+    assert line.level is Level.ERROR
+    assert line.found.startswith(f"{key} is of type set and not {wanted}")
+    assert f"DEL '{key}'" in line.remedy
+    assert named(lines, "Stream of okx").found == "empty"
+    assert [one for one in lines if one.name == "Keys of okx"] == []
 
 
 def test_an_empty_stream_is_fine(kraken: Exchange, redis_server: RedisServer) -> None:

@@ -153,6 +153,21 @@ def test_a_sentence_is_said_in_german(table: Sentences, english: str, german: st
         assert spoken(table.read(english)) == english
 
 
+def _depth(read: object) -> int:
+    """Sentences within sentences."""
+    return 1 + max(map(_depth, read.facts.values()), default=0) if isinstance(read, Said) else 0
+
+
+@pytest.mark.parametrize("text", ["not sent: " * 200, "payload: " * 222, "not sent: " * 99 + "it is not paused"])
+def test_a_report_that_repeats_itself_is_read_a_few_sentences_deep_and_the_rest_as_it_was_written(text: str) -> None:
+    read = REPORTS.read(text)
+    assert 1 < _depth(read) <= 4
+    with translation.override("en"):
+        assert spoken(read) == text
+    with translation.override("de"):
+        assert spoken(read).endswith(text[-100:])
+
+
 @pytest.mark.parametrize("text", ["", "fertig", "started, more or less", "100%(count)s", "x" * 100_000])
 def test_words_of_others_stay_as_they_are(text: str) -> None:
     with translation.override("de"):

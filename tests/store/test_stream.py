@@ -7,6 +7,7 @@ import pytest
 
 from activity.store.client import (
     AsyncClient,
+    KeyUnreadable,
     StoreUnavailable,
     SyncClient,
     async_client,
@@ -23,7 +24,9 @@ from activity.store.history import (
     read_newest_ids,
     read_page_heads,
 )
+from activity.store.once import append_once
 from activity.store.stream import RETENTION_MILLISECONDS, append
+from activity.wire.entries import EntryId
 from tests.servers import RedisServer
 
 ERROR = {"event": "error", "timestamp": "t", "error": "e"}
@@ -61,6 +64,20 @@ async def test_redis_trouble_is_one_kind_of_error(every_redis: RedisServer) -> N
     with pytest.raises(StoreUnavailable):
         await append(nowhere, "kraken", ERROR)
     await nowhere.aclose()
+
+
+@pytest.mark.parametrize("after", [EntryId(0, 0), EntryId(2**64 - 1, 2**64 - 1)])
+async def test_a_key_that_nothing_can_be_appended_to_is_told_from_a_redis_that_is_away(
+    client: AsyncClient, every_redis: RedisServer, after: EntryId
+) -> None:
+    with every_redis.client() as redis:
+        redis.set("logs:network:kraken", "not a stream")
+        with pytest.raises(KeyUnreadable):
+            await append_once(client, "kraken", ERROR, event_id="one", after=after)
+        redis.delete("logs:network:kraken")
+        redis.xadd("logs:network:kraken", ERROR, id=f"{2**64 - 1}-{2**64 - 1}")
+    with pytest.raises(KeyUnreadable):
+        await append_once(client, "kraken", ERROR, event_id="one", after=after)
 
 
 def test_last_known_is_the_newest_entry_that_tells_a_state(every_redis: RedisServer) -> None:

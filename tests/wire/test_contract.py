@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from activity.wire import entries, frames, keys, schemas, status
+from activity.wire import commands, entries, frames, keys, schemas, status
 from activity.wire.clock import format_timestamp, parse_timestamp
 from activity.wire.entries import EntryId, ErrorEntry, StateTransition, read_entry
 from activity.wire.status import ConnectionState, InstanceStatus, read_status
@@ -31,6 +31,13 @@ def test_the_keys_are_those_of_the_contract() -> None:
     assert keys.status_key(3) == "exchange:3:status"
     assert keys.ownership_key(3) == "{exchange:3:status}:own"
     assert keys.stream_key("Kraken") == "logs:network:kraken"
+
+
+def test_the_text_of_a_report_is_cut_where_our_own_instances_cut_it() -> None:
+    raw = json.dumps({"progress": "failed", "at": 5, "text": "not sent: " * 500}).encode()
+    report = commands.read_report(raw)
+    assert report is not None
+    assert (report.progress, report.at, report.text) == ("failed", 5, "not sent: " * 100)
 
 
 def test_the_placeholder_of_an_idle_process_is_never_written() -> None:
