@@ -66,8 +66,8 @@ class Watched(FeedConsumer):
 async def visit(redis_server: RedisServer) -> None:
     """Open a socket, see an entry, acknowledge it, go."""
     connection = Connection()
-    asked = Watched.as_asgi()(connection.scope, connection.inbox.get, connection.send)
-    serving = asyncio.create_task(asked, name="a socket")
+    application: Any = Watched.as_asgi()
+    serving = asyncio.create_task(application(connection.scope, connection.inbox.get, connection.send), name="a socket")
     connection.inbox.put_nowait({"type": "websocket.connect"})
     connection.inbox.put_nowait({"type": "websocket.receive", "text": '{"type": "subscribe", "after": {}}'})
     await connection.until("status")
