@@ -79,7 +79,9 @@ def test_each_state_has_a_colour_of_its_own_in_the_band_of_a_lost_card_too(
 
 def ends(page: Page) -> str:
     """How the band of kraken ends."""
-    found: list[str] = page.eval_on_selector_all('[data-strip="kraken"] g', "all => all.map((one) => one.className.baseVal)")
+    found: list[str] = page.eval_on_selector_all(
+        '[data-strip="kraken"] g', "all => all.map((one) => one.className.baseVal)"
+    )
     return found[-1] if found else ""
 
 
