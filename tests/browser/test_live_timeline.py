@@ -39,7 +39,7 @@ def is_stale(page: Page) -> bool:
     return "stale" in (page.get_attribute("[data-timeline]", "class") or "")
 
 
-def begin(store: redis.Redis) -> None:
+def starting(store: redis.Redis) -> None:
     """Kraken is starting for five minutes."""
     append_move(store, "kraken", "idle", "starting", entry_id=f"{int(time.time() * 1000) - 5 * MINUTE}-0")
 
@@ -51,7 +51,7 @@ def begin(store: redis.Redis) -> None:
 def test_it_is_greyed_by_any_answer_that_is_no_timeline_until_one_comes(
     web: WebServer, store: redis.Redis, visitor: Visitor, status: int, body: str
 ) -> None:
-    begin(store)
+    starting(store)
     page = visitor.open(web, "/exchanges/kraken/?span=15m")
     page.route("**/timeline/?*", lambda route: route.fulfill(status=status, body=body, content_type="text/html"))
     append_move(store, "kraken", "starting", "warming")
@@ -65,7 +65,7 @@ def test_it_is_greyed_by_any_answer_that_is_no_timeline_until_one_comes(
 def test_an_open_table_survives_that_redis_is_away_for_a_moment(
     web: WebServer, store: redis.Redis, visitor: Visitor
 ) -> None:
-    begin(store)
+    starting(store)
     page = visitor.open(web, "/exchanges/kraken/?span=15m")
     page.click("[data-timeline] summary")
     away = page.evaluate(
@@ -78,15 +78,15 @@ def test_an_open_table_survives_that_redis_is_away_for_a_moment(
     eventually(lambda: "not known now" in page.inner_text("[data-timeline]"))
     assert not is_stale(page), "it was put in place as a whole"
     page.unroute("**/timeline/?*")
-    append_error(store, "kraken", "One: entry", state="warming")
-    eventually(lambda: states(page) == ["", "starting", "warming"])
+    append_move(store, "kraken", "warming", "active")
+    eventually(lambda: states(page) == ["", "starting", "warming", "active"])
     assert page.locator("[data-timeline] details[open]").count() == 1
 
 
 def test_the_keyboard_stays_in_the_table_while_the_timeline_follows(
     web: WebServer, store: redis.Redis, visitor: Visitor
 ) -> None:
-    begin(store)
+    starting(store)
     page = visitor.open(web, "/exchanges/kraken/?span=15m")
     page.focus("[data-timeline] summary")
     page.keyboard.press("Enter")
