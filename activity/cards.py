@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 
 from activity.history import Past
 from activity.rows import entry_taken
+from activity.store.gone import RESTING, concerns, is_lost
 from activity.store.history import InstanceView
 from activity.text import (
     HEADLINE_CHARS,
@@ -38,8 +39,6 @@ from activity.wire.status import HEARTBEAT_SECONDS, ReadStatus, is_late, ttl_sec
 Condition = Literal["fresh", "late", "lost", "ended", "never", "unreadable", "foreign", "unknown", "then"]
 #: What has a note of its own.
 NOTED: Final[tuple[Condition, ...]] = ("lost", "unreadable", "foreign", "late", "unknown")
-#: States in which an instance lets go of its key in good order.
-RESTING: Final = ("stopped", "idle")
 #: Seconds after which an instance in a state that it should only pass through is said to be stuck.
 STUCK_AFTER: Final = {"starting": 300, "warming": 600, "stopping": 120}
 #: Characters of an error on a card; the feed has the whole of it.
@@ -225,29 +224,22 @@ def _heard(entry: StreamEntry | None) -> int | None:
     return _time_of(entry)
 
 
-def is_lost(owner_state: str, last_state: str) -> bool:
-    """Whether an exchange without a key is lost. The ownership decides; where there is none, the state."""
-    if owner_state:  # held, lost_pending, lost_logged: it was gone before it let go
-        return owner_state != "released"
-    return last_state not in RESTING
-
-
-def _gone(owner_state: str, known: StreamEntry | None) -> Condition:
+def _gone(view: InstanceView) -> Condition:
     """What it means that there is no key."""
-    if not owner_state and known is None:
-        return "never"
-    return "lost" if is_lost(owner_state, known.state if known else "") else "ended"
+    lost = is_lost(view.owner, view.last_known)
+    return "never" if lost is None else "lost" if lost else "ended"
 
 
 def _offline(card: Card, view: InstanceView, now: int | None = None) -> Card:
     known, error = view.last_known, view.last_error
-    cond = _gone(view.owner_state, known)
+    cond = _gone(view)
     times = [time for time in (_heard(known), _heard(error)) if time is not None]
-    until = view.owner_until
-    if cond == "lost" and until is not None and now is not None and max(times, default=until) <= until <= now:
+    until = view.owner.until
+    ours = view.owner.state != "released" and (known is None or concerns(view.owner, known))
+    if cond == "lost" and ours and until is not None and now is not None and max(times, default=until) <= until <= now:
         # What the ownership kept of its last heartbeat. It is about somebody else where entries came after it: an older
         # writer keeps none. And a key that was to live on was deleted by somebody: nothing tells when.
-        card = replace(card, lost_at=in_calendar(until), beat_at=in_calendar(view.owner_beat))
+        card = replace(card, lost_at=in_calendar(until), beat_at=in_calendar(view.owner.beat))
     if cond == "never":
         return card
     if known is None:
@@ -292,8 +284,11 @@ def card_of(view: InstanceView, now: datetime, display_name: str = "") -> Card:
     return _online(card, status, view.ttl_ms, milliseconds(now))
 
 
-def past_card(exchange_id: int, name: str, display_name: str, past: Past) -> Card:
-    """The card of an exchange as its entries told it at a moment. No entry tells whether an instance beat just then."""
+def past_card(exchange_id: int, name: str, display_name: str, past: Past, *, gone: bool = False) -> Card:
+    """The card of an exchange as its entries told it at a moment. No entry tells whether an instance beat just then.
+
+    `gone`: it did not, as is known by now. It is not called lost: nobody knew that then.
+    """
     card = blank_card(exchange_id, name, display_name)
     known = past.known
     if known is None:
@@ -306,6 +301,8 @@ def past_card(exchange_id: int, name: str, display_name: str, past: Past) -> Car
     told = _offline(card, view)
     if known.is_death:
         return replace(told, cond="lost")
+    if gone:
+        return replace(told, cond="unknown", problem=_("By then nothing was heard from it any more."))
     cond: Condition = "ended" if known.state in RESTING else "then"
     return replace(told, cond=cond, state_since=_time_of(known))
 

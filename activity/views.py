@@ -33,6 +33,7 @@ from activity.store.client import StoreUnavailable, name_of, pages_client
 from activity.store.history import HistoryPage, InstanceView
 from activity.store.standby import read_standbys
 from activity.text import milliseconds
+from activity.timeline import was_gone
 from activity.user_settings import settings_of, told_aloud
 from activity.verdict import verdict_of
 from activity.views_steering import steering_context
@@ -78,12 +79,17 @@ class _Found:
         try:
             client = pages_client(config.settings().redis)
             pasts = [read_past(client, name, past) for name in names]
+            gone = [
+                one.known is not None and one.gap is None and was_gone(client, x.pk, (x.name, one.known), past)
+                for x, one in zip(exchanges, pasts, strict=True)
+            ]
             self.page = read_page(client, names, count=PAGE_ROWS, cursor=asked.before, where=asked.read)
         except StoreUnavailable as error:
             self.trouble = str(error)
             self.cards = [unknown_card(x.pk, x.name, x.display_name, self.trouble) for x in exchanges]
         else:
-            self.cards = [past_card(x.pk, x.name, x.display_name, p) for x, p in zip(exchanges, pasts, strict=True)]
+            found = zip(exchanges, pasts, gone, strict=True)
+            self.cards = [past_card(x.pk, x.name, x.display_name, p, gone=g) for x, p, g in found]
 
 
 def _past(request: HttpRequest) -> int | None:

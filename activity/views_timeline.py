@@ -14,14 +14,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from activity.access import visible_exchange
-from activity.cards import is_lost
 from activity.history import ArchiveAway
 from activity.models import Command, Exchange
 from activity.models.commands import CLAIMS
 from activity.store.client import StoreUnavailable, SyncClient, pages_client
-from activity.store.history import read_raw_statuses
+from activity.store.gone import RESTING, Owner, ended_at, is_lost
+from activity.store.history import RawStatus, read_raw_statuses
 from activity.text import FIRST_MILLISECOND, LAST_MILLISECOND, from_milliseconds, milliseconds, visible
-from activity.timeline import LONGEST_MS, SPANS, Mark, Timeline, end_as_lost, read_timeline
+from activity.timeline import LONGEST_MS, SPANS, Mark, Reach, Timeline, end_as_gone, read_timeline
 from activity.wire.clock import parse_timestamp
 from activity.wire.status import ConnectionState
 from perseus_admin import config
@@ -29,11 +29,12 @@ from perseus_admin import config
 #: Of more that people did within a window, the newest are drawn.
 MOST_PEOPLE: Final = 200
 DEFAULT_SPAN: Final = "6h"
-#: Seconds for which the band of a card is drawn once for everybody: 500 errors took 40 ms.
+#: Seconds for which the band of a card is drawn once for everybody: 500 errors took 40 ms. A key that comes or goes
+#: ends them, so that no band is greener than its card.
 STRIP_SECONDS: Final = 10.0
 #: Bands kept at the most, 5 KB each; then all are drawn anew.
 MOST_STRIPS: Final = 2000
-_STRIPS: dict[tuple[int, str | None], tuple[float, bytes]] = {}
+_STRIPS: dict[tuple[int, str | None], tuple[float, Owner | None, bytes]] = {}
 #: In its place where all that is held is younger: the first of these that has all of it.
 SHORTER_SPANS: Final = ("15m", "1h")
 
@@ -54,8 +55,11 @@ def moment_of(name: str, value: str) -> int:
 
 
 def _window(asked: Any, now: int) -> tuple[int, int, str]:
-    """Begin and end in milliseconds, and the span's name where it is one of those that a page offers."""
-    end = moment_of("end", asked["end"]) if asked.get("end") else now
+    """Begin and end in milliseconds, and the span's name where it is one of those that a page offers.
+
+    Nothing is known of what is still to come, as some browser's clock has it: no window ends later than now.
+    """
+    end = min(moment_of("end", asked["end"]), now) if asked.get("end") else now
     if asked.get("begin"):
         begin = moment_of("begin", asked["begin"])
         if not 1000 <= end - begin <= LONGEST_MS:
@@ -85,26 +89,27 @@ def _people(exchange: Exchange, begin: int, end: int) -> list[Mark]:
     ]
 
 
-def _read(asked: Any, exchange: Exchange, begin: int, end: int, span: str) -> tuple[Timeline, str]:
+def _read(asked: Any, exchange: Exchange, begin: int, end: int, span: str, reach: Reach) -> tuple[Timeline, str]:
     """The timeline, and the span that it shows: a short history fills the band, where nobody asked for another span."""
     client = pages_client(config.settings().redis)
-    line, span = _spanned(client, asked, exchange, begin, end, span)
-    if not (asked.get("end") or asked.get("at")):  # what is so now says nothing of a window that is past
-        _mark_lost(client, exchange, line)
+    line, span = _spanned(client, asked, exchange, begin, end, span, reach)
+    if _ends_with_a_state(line):
+        [raw] = read_raw_statuses(client, [exchange.pk])
+        _mark_gone(raw, line, reach)
     return line, span
 
 
 def _spanned(
-    client: SyncClient, asked: Any, exchange: Exchange, begin: int, end: int, span: str
+    client: SyncClient, asked: Any, exchange: Exchange, begin: int, end: int, span: str, reach: Reach
 ) -> tuple[Timeline, str]:
-    line = read_timeline(client, exchange.name, begin, end)
+    line = read_timeline(client, exchange.name, begin, end, reach)
     if asked.get("span") or asked.get("begin") or line.left_out is not None or len(line.states) < 2:
         return line, span
     first = line.states[0]
     for shorter in SHORTER_SPANS if first.what == "unknown" else ():
         start = end - SPANS[shorter] * 60_000
         if first.end > start:
-            return read_timeline(client, exchange.name, start, end), shorter
+            return read_timeline(client, exchange.name, start, end, reach), shorter
     return line, span
 
 
@@ -114,6 +119,8 @@ def timeline_context(request: HttpRequest, exchange: Exchange, now: datetime) ->
     begin, end, span = _window(request.GET, at)
     here = request.path.removesuffix("timeline/")
     width = end - begin
+    follows = end >= at
+    reach: Reach = "then" if request.GET.get("at") else "now" if follows else "past"
 
     def link(**more: Any) -> str:
         return f"{here}?{urlencode({name: value for name, value in more.items() if value})}"
@@ -121,13 +128,12 @@ def timeline_context(request: HttpRequest, exchange: Exchange, now: datetime) ->
     trouble = ""
     line = Timeline(exchange.name, begin, end)
     try:
-        line, span = _read(request.GET, exchange, begin, end, span)
+        line, span = _read(request.GET, exchange, begin, end, span, reach)
         begin, width = line.begin, line.end - line.begin
         line.people = _people(exchange, begin, end)
     except (StoreUnavailable, ArchiveAway) as error:
         trouble = str(error)
     half = width // 2
-    follows = not request.GET.get("end")
     return {
         "t": line,
         "t_trouble": trouble,
@@ -153,32 +159,48 @@ def strip(request: HttpRequest, name: str) -> HttpResponse:
     if exchange is None:
         return _unknown(name)
     try:
+        client = pages_client(config.settings().redis)
+        [raw] = read_raw_statuses(client, [exchange.pk])
+        owner = raw.owner if raw.value is None else None
         drawn = _STRIPS.get((exchange.pk, get_language()))
-        if drawn is None or time.monotonic() - drawn[0] > STRIP_SECONDS:
-            drawn = time.monotonic(), render(request, "parts/strip.html", {"t": _six_hours(exchange)}).content
+        if drawn is None or drawn[1] != owner or time.monotonic() - drawn[0] > STRIP_SECONDS:
+            began = time.monotonic()
+            line = _six_hours(client, exchange, raw)
+            drawn = began, owner, render(request, "parts/strip.html", {"t": line}).content
             if len(_STRIPS) >= MOST_STRIPS:
                 _STRIPS.clear()
             _STRIPS[exchange.pk, get_language()] = drawn
     except (StoreUnavailable, ArchiveAway) as error:
         return HttpResponse(str(error), status=503, content_type="text/plain; charset=utf-8")
-    return HttpResponse(drawn[1])
+    return HttpResponse(drawn[2])
 
 
-def _six_hours(exchange: Exchange) -> Timeline:
+def _six_hours(client: SyncClient, exchange: Exchange, raw: RawStatus) -> Timeline:
     end = milliseconds(datetime.now(UTC))
-    client = pages_client(config.settings().redis)
     line = read_timeline(client, exchange.name, end - SPANS[DEFAULT_SPAN] * 60_000, end)
-    _mark_lost(client, exchange, line)
+    if _ends_with_a_state(line):
+        _mark_gone(raw, line, "now")
     return line
 
 
-def _mark_lost(client: SyncClient, exchange: Exchange, line: Timeline) -> None:
-    """No recorder need be there to write that an exchange was lost: a band is no greener than its card."""
-    if not line.states or line.states[-1].what != "state":
+def _ends_with_a_state(line: Timeline) -> bool:
+    return bool(line.states) and line.states[-1].what == "state" and not line.later
+
+
+def _mark_gone(raw: RawStatus, line: Timeline, reach: Reach) -> None:
+    """No entry need say that an exchange was lost, or ended: where its key is gone a band is no greener than its card.
+
+    Of a window of the past that is so from the moment on which the ownership tells, if it lies in there.
+    """
+    last = line.last
+    if raw.value is not None or last is None:
         return
-    [raw] = read_raw_statuses(client, [exchange.pk])
-    if raw.value is None and is_lost(raw.owner_state, line.states[-1].state):
-        end_as_lost(line, raw.owner_until)
+    lost = is_lost(raw.owner, last)
+    if not lost and last.state in RESTING:
+        return
+    at = ended_at(raw.owner, last)
+    if reach == "now" or (at is not None and at <= line.end):
+        end_as_gone(line, "lost" if lost and reach != "then" else "unknown", at)
 
 
 @require_safe

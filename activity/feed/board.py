@@ -18,6 +18,7 @@ from channels.db import database_sync_to_async
 from activity.feed.audience import Audience, Audiences, Bell
 from activity.history import ArchiveAway, read_last_known
 from activity.store.client import StoreUnavailable, SyncClient
+from activity.store.gone import is_lost
 from activity.store.history import RawStatus
 from activity.store.statuses import Glance, Glances, raw_status
 from activity.wire.entries import RawEntry, StreamEntry
@@ -74,7 +75,8 @@ class _Known:
                 status=(reading.fields or None) if reading else None,
                 lastKnown=self.last_known.to_json() if self.last_known else None,
                 problem=reading.problem if reading else "",
-                ownerState=self.raw.owner_state,
+                ownerState=self.raw.owner.state,
+                lost=is_lost(self.raw.owner, self.last_known) if reading is None else None,
             )
             self.text = encode_json(frame.model_dump(exclude={"ttlMs"}))[:-1]
         left = self.ttl_ms(now)
@@ -100,7 +102,7 @@ def _is_heartbeat(before: _Known | None, after: _Known) -> bool:
     if before is None or before.reading is None or after.reading is None:
         return False
     told, tells = before.reading, after.reading
-    if (before.raw.owner_state, told.problem) != (after.raw.owner_state, tells.problem) or not tells.fields:
+    if (before.raw.owner, told.problem) != (after.raw.owner, tells.problem) or not tells.fields:
         return False
     return told.fields.keys() == tells.fields.keys() and told.fields | {
         "lastHeartbeat": tells.fields.get("lastHeartbeat")
@@ -393,9 +395,15 @@ class Board:
         """
         if raw.value is not None:
             return None
+<<<<<<< HEAD
         if heard is not None and not heard.is_death:
             return heard
         if known is not None and known.raw.value is None and heard is None and not ask_again:
+=======
+        if heard is not None and not heard.is_death:  # a death notice may be about somebody who has been succeeded
+            return heard
+        if heard is None and known is not None and known.raw.value is None and not ask_again:
+>>>>>>> h/fixA
             return known.last_known
         self._asking = name
         try:

@@ -6,13 +6,13 @@ All functions raise StoreUnavailable on Redis trouble.
 
 import heapq
 import logging
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from activity.store.client import KeyUnreadable, SyncClient, redis_errors
+from activity.store.gone import NOBODY, OWNER_FIELDS, Owner, came_after, read_owner
 from activity.store.pipelines import Command, read_many_now
 from activity.wire.entries import EntryId, StreamEntry, read_entry
 from activity.wire.keys import ownership_key, status_key, stream_key
@@ -36,17 +36,13 @@ _PIPELINE: Final = 500
 class RawStatus:
     """A status key as found: its value, None where there is none, and the milliseconds it has left.
 
-    `owner_state` is what the ownership hash says: held, released, lost_pending, lost_logged, or nothing. `owner_beat`
-    and `owner_until` are its last heartbeat and when the key then runs out, milliseconds by Redis' clock, None where
-    nothing tells them. `problem` says why a key that exists cannot be read at all.
+    `owner` is what the ownership hash says. `problem` says why a key that exists cannot be read at all.
     """
 
     value: bytes | None
     ttl_ms: int | None
-    owner_state: str = ""
+    owner: Owner = NOBODY
     problem: str = ""
-    owner_beat: int | None = None
-    owner_until: int | None = None
 
     @property
     def reading(self) -> StatusReading | None:
@@ -69,10 +65,8 @@ class InstanceView:
     ttl_ms: int | None = None
     last_known: StreamEntry | None = None
     last_error: StreamEntry | None = None
-    #: What the ownership hash says: held, released, lost_pending, lost_logged, or nothing (an older writer).
-    owner_state: str = ""
-    owner_beat: int | None = None
-    owner_until: int | None = None
+    #: What the ownership hash says; nothing where only older writers were here.
+    owner: Owner = NOBODY
 
 
 class Position(NamedTuple):
@@ -132,27 +126,21 @@ def read_raw_statuses(client: SyncClient, exchange_ids: Sequence[int]) -> list[R
         commands: list[Command] = []
         for exchange_id in exchange_ids[start : start + _PIPELINE]:
             key = status_key(exchange_id)
-            commands += [("GET", key), ("PTTL", key), ("HMGET", ownership_key(exchange_id), "state", "beat", "until")]
+            commands += [("GET", key), ("PTTL", key), ("HMGET", ownership_key(exchange_id), *OWNER_FIELDS)]
         replies = read_many_now(client, commands)
         found += [_raw_status(*replies[at : at + 3]) for at in range(0, len(replies), 3)]
     return found
 
 
-def _number(text: Any) -> int | None:
-    return int(text) if isinstance(text, bytes) and re.fullmatch(rb"\d{1,16}", text) else None
-
-
-def _raw_status(value: Any, ttl_ms: Any, owner: Any) -> RawStatus:
+def _raw_status(value: Any, ttl_ms: Any, told: Any) -> RawStatus:
     """Three replies about one exchange. An error concerns this exchange alone: its key holds no string, say."""
-    told, beat, until = owner if isinstance(owner, list) else (None, None, None)
-    state = told.decode("utf-8", errors="replace") if isinstance(told, bytes) else ""
-    times = _number(beat), _number(until)
+    owner = read_owner(told)
     problem = str(value) if isinstance(value, Exception) else ""
     # -2: expired between the commands; -1: somebody removed the TTL, so nothing says when it was written.
     if value is None or ttl_ms == -2:
-        return RawStatus(None, None, state, "", *times)
+        return RawStatus(None, None, owner)
     left = ttl_ms if isinstance(ttl_ms, int) and ttl_ms >= 0 else None
-    return RawStatus(b"" if problem else value, left, state, problem, *times)
+    return RawStatus(b"" if problem else value, left, owner, problem)
 
 
 def before(entry_id: EntryId) -> EntryId | None:
@@ -224,7 +212,7 @@ def last_known_of(entries: Iterator[StreamEntry]) -> LastKnown:
     for looked_at, entry in enumerate(entries, start=1):
         if known is None and entry.state:
             if notice is not None:
-                known = entry if entry.epoch > notice.epoch else notice
+                known = entry if came_after(entry, notice) else notice
             elif entry.is_death:
                 notice = entry
             else:
@@ -252,11 +240,10 @@ def read_instances(
     statuses = read_raw_statuses(client, [exchange_id for exchange_id, _ in exchanges])
     for (exchange_id, name), raw in zip(exchanges, statuses, strict=True):
         if raw.value is not None:
-            views.append(InstanceView(exchange_id, name, raw.reading, raw.ttl_ms, owner_state=raw.owner_state))
+            views.append(InstanceView(exchange_id, name, raw.reading, raw.ttl_ms, owner=raw.owner))
         else:
             known, error = last_known(client, name)
-            owner = (raw.owner_state, raw.owner_beat, raw.owner_until)
-            views.append(InstanceView(exchange_id, name, None, None, known, error, *owner))
+            views.append(InstanceView(exchange_id, name, None, None, known, error, raw.owner))
     return views
 
 

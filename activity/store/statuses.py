@@ -8,6 +8,7 @@ from importlib import resources
 from typing import Any, Final
 
 from activity.store.client import SyncClient, SyncCluster, redis_errors
+from activity.store.gone import OWNER_FIELDS, Owner, read_owner
 from activity.store.history import RawStatus, read_raw_statuses
 from activity.wire.keys import ownership_key, status_key
 
@@ -15,7 +16,8 @@ _STATUSES: Final = (resources.files("activity.store") / "lua" / "statuses.lua").
 #: Exchanges of one script: it holds Redis up for half a millisecond.
 _PER_SCRIPT: Final = 500
 
-#: (value, TTL in milliseconds, state of the ownership hash) as Redis answered; `raw_status` reads it.
+#: (value, TTL in milliseconds, ownership hash) as Redis answered; `raw_status` reads it. Of the hash the state alone
+#: while there is a value: its times change with each heartbeat, and nobody asks for them before the key is gone.
 Glance = tuple[Any, Any, Any]
 
 
@@ -33,7 +35,11 @@ class Glances:
         if self._together:
             return iter(self._by_script(exchange_ids))
         return (
-            ([raw.problem] if raw.problem else raw.value, -1 if raw.ttl_ms is None else raw.ttl_ms, raw.owner_state)
+            (
+                [raw.problem] if raw.problem else raw.value,
+                -1 if raw.ttl_ms is None else raw.ttl_ms,
+                raw.owner if raw.value is None else Owner(raw.owner.state),
+            )
             for raw in read_raw_statuses(self._client, exchange_ids)
         )
 
@@ -41,7 +47,7 @@ class Glances:
         found: list[Glance] = []
         for keys in self._keys_of(exchange_ids):
             with redis_errors():
-                reply: Any = self._client.eval(_STATUSES, len(keys), *keys)
+                reply: Any = self._client.eval(_STATUSES, len(keys), *keys, *OWNER_FIELDS)
             found += zip(*reply, strict=True)
         return found
 
@@ -60,8 +66,11 @@ class Glances:
 
 def raw_status(glance: Glance) -> RawStatus:
     """A glance read. An error concerns this exchange alone: its key holds no string, say."""
-    value, ttl_ms, state = glance
-    owner = state if isinstance(state, str) else state.decode("utf-8", "replace") if isinstance(state, bytes) else ""
+    value, ttl_ms, told = glance
+    if isinstance(told, Owner):
+        owner = told
+    else:
+        owner = Owner(told.decode("utf-8", "replace")) if isinstance(told, bytes) else read_owner(told)
     if value is None or ttl_ms == -2:
         return RawStatus(None, None, owner)
     left = ttl_ms if ttl_ms >= 0 else None  # -1: somebody removed the TTL, so nothing says when it was written

@@ -87,6 +87,11 @@ class Status(_ServerFrame):
     ttlMs: int | None = Field(default=None, description="Milliseconds that the key had left when this frame was made")
     problem: str = Field(default="", description="Why a status that exists cannot be read; empty where it can")
     ownerState: str = Field(default="", description="Of the ownership hash: held, released, lost_pending, lost_logged")
+    lost: bool | None = Field(
+        default=None,
+        description="While offline: whether it was lost (else it ended in good order), by the ownership hash and"
+        " `lastKnown`, whichever came later; null while online, and where nothing is known",
+    )
 
 
 class Beat(BaseModel):

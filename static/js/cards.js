@@ -10,7 +10,6 @@ import { fill, gettext, ngettext } from "./words.js";
 const CLAUSES = ["lost", "unreadable", "foreign", "late"]; // worst first; behind these, who runs and does not serve
 const NOTED = ["lost", "unreadable", "foreign", "late", "unknown"]; // what has a note of its own
 const ALIVE = ["fresh", "late", "unreadable", "foreign"]; // the key is there
-const RESTING = ["stopped", "idle"]; // states in which an instance lets go of its key in good order
 const LONGEST_INTERVAL = 3600; // seconds; an interval that nobody can mean counts as not told (activity/wire/status.py)
 const STUCK_AFTER = { starting: 300, warming: 600, stopping: 120 }; // seconds in a state that is one to pass through
 // What the title of the page says of one that needs a look, and of several.
@@ -89,19 +88,18 @@ function onlineFacts(card, status, ttlMs) {
   };
 }
 
-/** What it means that there is no key: the ownership decides; older writers have none, and their last state does. */
-function gone(before, owner, known) {
-  if (owner === "released") return "ended";
-  if (owner) return "lost"; // held, lost_pending, lost_logged: it was gone before it let go
-  if (known) return RESTING.includes(stateOf(known)) ? "ended" : "lost";
-  return ALIVE.includes(before.cond) || before.cond === "lost" ? "lost" : "never"; // this page has seen it alive
+/** What it means that there is no key. The server says it (activity/store/gone.py) unless it knows nothing of it. */
+function gone(before, { lost, lastKnown }) {
+  if (lost === false) return "ended";
+  return lost || lastKnown || ALIVE.includes(before.cond) || before.cond === "lost" ? "lost" : "never"; // this page has seen it alive
 }
 
 /** When its instance was last heard by an entry: a death notice is the recorder's, and says when that was. */
 const heardAt = (fields) => (fields.event === "error" && fields.kind === "lost" ? parseTimestamp(fields.lastHeartbeat) : takenAt(fields));
 
-function offlineFacts(before, owner, known) {
-  const cond = gone(before, owner, known);
+function offlineFacts(before, frame) {
+  const known = frame.lastKnown;
+  const cond = gone(before, frame);
   if (cond === "never") return {};
   const seen = ALIVE.includes(before.cond);
   const went = seen ? Math.min(now(), before.expires_at ?? now()) : before.lost_at;
@@ -142,7 +140,7 @@ export function factsOf(before, frame) {
     return { ...card, cond: "foreign", problem: fill(HOLDS, { name: short(frame.status.exchangeName), number: frame.status.exchangeId }) };
   }
   if (frame.online) return { ...card, ...onlineFacts(card, frame.status, frame.ttlMs) };
-  return { ...card, ...offlineFacts(before, frame.ownerState ?? "", frame.lastKnown) };
+  return { ...card, ...offlineFacts(before, frame) };
 }
 
 /** What this user may do about it here: claim it while nobody answers for it, stop it where it is stuck. */

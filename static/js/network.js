@@ -4,30 +4,43 @@ import { everySecond } from "./clock.js";
 import { extend, isHeard } from "./page.js";
 
 const EVERY_MS = 60000; // the band is 6 h wide: a minute is a pixel
-const SOON_MS = 15000; // after an entry of the exchange, in a storm too
+const SOON_MS = 15000; // after an entry of the exchange, in a storm too, and after an answer that did not come
+const KEPT_MS = 10000; // the server shows what it drew for so long (STRIP_SECONDS in activity/views_timeline.py)
 const TIMEOUT_MS = 10000;
 
 const inSight = new Set();
 const drawn = new WeakMap();
-const changed = new Set();
+const besides = new WeakMap(); // what the card said when the band was drawn
+const changed = new Map(); // since when, by exchange
 let asking = false; // one at a time: a hundred cards that are scrolled past are no hundred requests at once
 
 function next() {
-  const since = (band) => performance.now() - (drawn.get(band) ?? -Infinity);
-  return [...inSight].find((band) => since(band) > (changed.has(band.dataset.strip) ? SOON_MS : EVERY_MS));
+  const moment = performance.now();
+  return [...inSight].find((band) => {
+    const card = band.closest("[data-card]");
+    const says = /lost|ended/.test(card.dataset.cond) + card.querySelector("[data-state]").dataset.state;
+    if (besides.get(band) !== says) {
+      if (besides.has(band)) changed.set(band.dataset.strip, moment);
+      besides.set(band, says);
+      drawn.delete(band); // no band stays green beside a card that says lost
+    }
+    return moment - (drawn.get(band) ?? -Infinity) > (changed.has(band.dataset.strip) ? SOON_MS : EVERY_MS);
+  });
 }
 
 async function draw(band) {
+  const name = band.dataset.strip;
+  const began = performance.now();
   asking = true;
-  changed.delete(band.dataset.strip);
-  drawn.set(band, performance.now());
+  drawn.set(band, began);
   try {
     const response = await fetch(`${band.dataset.page}strip/`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-    if (!response.ok || response.redirected) return; // the page itself says that it is signed out, or what is away
+    if (!response.ok || response.redirected) throw response; // the page itself says that it is signed out, or what is away
     const found = new DOMParser().parseFromString(await response.text(), "text/html").body;
     band.querySelector("[data-drawn]").replaceChildren(...found.children);
+    if (began - changed.get(name) > KEPT_MS) changed.delete(name); // else it may have been drawn before the change
   } catch {
-    // Asked again in a minute.
+    changed.set(name, began);
   } finally {
     asking = false;
     if (inSight.size) go();
@@ -49,4 +62,4 @@ const observer = new IntersectionObserver((seen) => {
 });
 for (const band of document.querySelectorAll("[data-strip]")) observer.observe(band);
 everySecond(go);
-extend({ entriesArrived: (exchange) => changed.add(exchange) });
+extend({ entriesArrived: (exchange) => changed.set(exchange, performance.now()) });

@@ -1,17 +1,20 @@
 // The timeline is drawn by the server. This asks for it again: as somebody moves or zooms it, and as entries arrive.
 
-import { hourText, onZone } from "./clock.js";
+import { hourText, now, onZone } from "./clock.js";
 
 const TIMEOUT_MS = 15000;
 const SETTLE_MS = 250; // after the last movement of a wheel or a hand
 const FRESH_MS = 1000; // between two drawings while entries arrive
 const DRIFT_MS = 15000; // without entries, now moves on by itself
+const LONGEST_MS = 90 * 86400000 - 60000; // the server allows 90 days, and ends a window later than it was asked for
 
 let root = document.querySelector("[data-timeline]");
 let busy = false;
 let again = null;
 let timer = 0;
 let drawn = performance.now();
+let width = 0; // of a window without a name while it follows: what each answer came too late by would widen it
+let opened = false; // the table; an answer without one, while Redis is away, does not close it
 
 const windowOf = () => ({ begin: Number(root.dataset.begin), end: Number(root.dataset.end), follows: root.dataset.now === "1" });
 
@@ -25,12 +28,14 @@ async function ask(query) {
     return;
   }
   busy = true;
+  let placed = false;
   try {
     const response = await fetch(`${root.dataset.href}?${new URLSearchParams(query)}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-    if (response.ok || response.status === 503) replace(await response.text());
+    placed = (response.ok || response.status === 503) && replace(await response.text());
   } catch {
-    root.classList.add("stale"); // what is drawn stays, greyed, until the next answer
+    // As an answer that is no timeline: one of a proxy, or the page to sign in.
   } finally {
+    if (!placed) root.classList.add("stale"); // what is drawn stays, greyed, until the next answer
     busy = false;
     drawn = performance.now();
     if (again) {
@@ -41,32 +46,48 @@ async function ask(query) {
   }
 }
 
+/** Where the keyboard is, in words that hold for the next drawing too. Of a row that is gone then, the table's head. */
+function placeOf(element) {
+  const { span, move: to, band } = element.dataset;
+  if (span) return `[data-span="${span}"]`;
+  if (to) return `[data-move="${to}"]`;
+  if (band !== undefined) return "[data-band]";
+  const href = element.closest("details") && element.getAttribute("href");
+  return href ? `details a[href="${CSS.escape(href)}"]` : element.closest("details") ? "summary" : "";
+}
+
+/** Put an answer in the place of what is drawn. False where it has no timeline. */
 function replace(html) {
-  const opened = root.querySelector("details")?.open ?? false;
-  const focused = root.contains(document.activeElement) ? document.activeElement.dataset : null;
+  const table = root.querySelector("details");
+  if (table) opened = table.open;
+  const place = root.contains(document.activeElement) ? placeOf(document.activeElement) : "";
   const holder = document.createElement("template");
   holder.innerHTML = html; // made by our own server, which escapes what entries hold
   const fresh = holder.content.querySelector("[data-timeline]");
-  if (!fresh) return;
+  if (!fresh) return false;
   root.replaceWith(fresh);
   root = fresh;
-  if (opened) root.querySelector("details").open = true;
-  const again = focused && (focused.span ? `[data-span="${focused.span}"]` : focused.move ? `[data-move="${focused.move}"]` : "band" in focused ? "[data-band]" : "");
-  if (again) root.querySelector(again)?.focus({ preventScroll: true });
+  const anew = root.querySelector("details");
+  if (anew) anew.open = opened;
+  if (place) (root.querySelector(place) ?? (place.startsWith("details") ? root.querySelector("summary") : null))?.focus({ preventScroll: true });
   label();
   listen();
+  return true;
 }
 
 /** The same window, later or earlier, wider or narrower; at the newest end it follows the time again. */
 function show(begin, end) {
-  const now = Date.now();
+  const moment = now();
   clearTimeout(timer);
-  timer = setTimeout(() => ask(end >= now ? { begin: Math.round(begin - (end - now)), end: "" } : { begin: Math.round(begin), end: Math.round(end) }), SETTLE_MS);
+  timer = setTimeout(() => {
+    width = 0;
+    ask(end >= moment ? { begin: Math.round(begin - (end - moment)), end: "" } : { begin: Math.round(begin), end: Math.round(end) });
+  }, SETTLE_MS);
 }
 
 function zoom(factor, at = 0.5) {
   const { begin, end } = windowOf();
-  const width = Math.min(90 * 86400000, Math.max(10000, (end - begin) * factor));
+  const width = Math.min(LONGEST_MS, Math.max(10000, (end - begin) * factor));
   const middle = begin + (end - begin) * at;
   show(middle - width * at, middle + width * (1 - at));
 }
@@ -81,6 +102,7 @@ function listen() {
     link.addEventListener("click", (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
+      width = 0;
       ask(Object.fromEntries(new URL(link.href).searchParams));
     });
   }
@@ -123,11 +145,12 @@ function listen() {
 
 /** Draw anew where the window reaches up to now: at once after entries, else now and then. */
 function follow(entries) {
-  if (!root || !windowOf().follows || document.hidden || root.querySelector("[data-band]:active")) return;
+  if (!root || busy || !windowOf().follows || document.hidden || root.querySelector("[data-band]:active")) return;
   if (performance.now() - drawn < (entries ? FRESH_MS : DRIFT_MS)) return;
   const { begin, end } = windowOf();
   const span = root.querySelector("[data-span][aria-current]")?.dataset.span;
-  ask(span ? { span } : { begin: Date.now() - (end - begin) });
+  width ||= Math.min(LONGEST_MS, end - begin);
+  ask(span ? { span } : { begin: now() - width });
 }
 
 let waiting = false;

@@ -174,6 +174,28 @@ def test_a_key_that_goes_is_judged_by_the_ownership(
     assert ("lost" in verdict(page)) == (condition == "lost")
 
 
+def test_an_older_writer_that_dies_after_ours_had_stopped_in_order_is_lost_live_too(
+    web: WebServer, store: redis.Redis, visitor: Visitor
+) -> None:
+    beat = int(time.time() * 1000) - 3_600_000
+    own = {"state": "released", "epoch": "5", "beat": str(beat), "until": str(beat + 45_000)}
+    for name, value in own.items():
+        store.hset(ownership_key(3), name, value)
+    append_move(store, "kraken", "stopping", "stopped", epoch="5", entry_id=f"{beat + 5}-0")
+    page = visitor.open(web)
+    assert cond(page) == "ended"
+    put_older_status(store, "kraken")
+    append_move(store, "kraken", "warming", "active")
+    eventually(lambda: cond(page) == "fresh")
+    store.delete("exchange:3:status")
+    eventually(lambda: cond(page) == "lost")
+    append_move(store, "kraken", "stopping", "stopped")
+    eventually(lambda: cond(page) == "ended")
+    append_error(store, "kraken", "was lost", kind="lost")
+    eventually(lambda: cond(page) == "lost")
+    assert visitor.complaints == []
+
+
 def test_foreign_and_lost_and_waiting_cards_are_painted_live_as_the_server_renders_them(
     web: WebServer, store: redis.Redis, visitor: Visitor
 ) -> None:

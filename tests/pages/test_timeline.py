@@ -284,6 +284,147 @@ def test_a_band_goes_up_to_now_while_the_key_is_there_or_was_let_go_in_good_orde
         assert b"seg-lost" not in sign_in(admin).get(f"/exchanges/{name}/strip/").content
 
 
+def ago(minutes: float) -> str:
+    """The id of an entry that many minutes before now."""
+    return f"{int(time.time() * 1000 - minutes * MINUTE)}-0"
+
+
+def band(client: Client, query: str, path: str = "timeline/") -> list[tuple[str, str, float]]:
+    """What kraken's timeline draws: what, state, and where it begins in percent of the width."""
+    said = client.get(f"/exchanges/kraken/{path}{query}").content.decode()
+    found = re.findall(r'class="seg-(\w+)" data-state="(\w*)".*?x="([\d.]+)%"', said, re.DOTALL)
+    assert found, said
+    return [(what, state, float(x)) for what, state, x in found]
+
+
+def died_and_was_told_late(store: redis.Redis) -> None:
+    """Last heard 40 minutes ago; the recorder wrote it down 20 minutes later."""
+    append_move(store, "kraken", "warming", "active", entry_id=ago(100), epoch="111111")
+    beat = datetime.now(UTC) - timedelta(minutes=40)
+    told = {"kind": "lost", "lastHeartbeat": f"{beat:%Y-%m-%dT%H:%M:%S}Z"}
+    append_error(store, "kraken", "was lost", entry_id=ago(20), epoch="111111", **told)
+
+
+def test_a_window_that_ends_between_a_death_and_its_notice_is_not_green_after_the_death(
+    sign_in: SignIn, admin: User, store: redis.Redis
+) -> None:
+    died_and_was_told_late(store)
+    now = int(time.time() * 1000)
+    drawn = band(sign_in(admin), f"?begin={now - 90 * MINUTE}&end={now - 30 * MINUTE}")
+    assert [one[:2] for one in drawn] == [("state", "active"), ("lost", "active")]
+    assert drawn[1][2] == pytest.approx(100 * 50 / 60, abs=0.5)
+
+
+def test_a_window_that_begins_after_a_death_and_ends_before_its_notice_is_lost_all_over(
+    sign_in: SignIn, admin: User, store: redis.Redis
+) -> None:
+    died_and_was_told_late(store)
+    now = int(time.time() * 1000)
+    drawn = band(sign_in(admin), f"?begin={now - 35 * MINUTE}&end={now - 30 * MINUTE}")
+    assert drawn == [("lost", "active", 0.0)]
+
+
+def test_a_window_that_ends_before_a_death_is_green_to_its_end(
+    sign_in: SignIn, admin: User, store: redis.Redis
+) -> None:
+    died_and_was_told_late(store)
+    now = int(time.time() * 1000)
+    assert band(sign_in(admin), f"?begin={now - 90 * MINUTE}&end={now - 50 * MINUTE}") == [("state", "active", 0.0)]
+
+
+def test_a_page_as_it_was_is_unknown_after_a_death_that_nobody_knew_of_then(
+    sign_in: SignIn, admin: User, store: redis.Redis
+) -> None:
+    died_and_was_told_late(store)
+    now = int(time.time() * 1000)
+    client = sign_in(admin)
+    drawn = band(client, f"?at={now - 30 * MINUTE}&span=1h", path="")
+    assert [one[:2] for one in drawn] == [("state", "active"), ("unknown", "")]
+    page = page_of(client.get(f"/exchanges/kraken/?at={now - 30 * MINUTE}&span=1h"))
+    assert "not heard from since" in page.text
+    card = page.one(data_card="kraken")
+    assert card.attributes["data-cond"] == "unknown"
+    assert "By then nothing was heard from it any more." in card.text
+    before = page_of(client.get(f"/exchanges/kraken/?at={now - 50 * MINUTE}"))
+    assert before.one(data_card="kraken").attributes["data-cond"] == "then"
+
+
+@pytest.mark.parametrize(
+    ("owner_state", "what", "since"), [("held", "lost", 39), ("lost_logged", "lost", 39), ("released", "unknown", 40)]
+)
+@pytest.mark.parametrize("at", [False, True])
+def test_a_window_of_the_past_ends_as_the_ownership_tells_where_nobody_wrote_it_down(
+    sign_in: SignIn, admin: User, store: redis.Redis, owner_state: str, what: str, since: int, *, at: bool
+) -> None:
+    now = int(time.time() * 1000)
+    append_move(store, "kraken", "warming", "active", entry_id=ago(100), epoch="111111")
+    own = {"state": owner_state, "epoch": "111111", "beat": str(now - 40 * MINUTE), "until": str(now - 39 * MINUTE)}
+    for name, value in own.items():
+        store.hset(ownership_key(3), name, value)
+    client = sign_in(admin)
+    if at:
+        drawn = band(client, f"?at={now - 30 * MINUTE}&span=1h", path="")
+    else:
+        drawn = band(client, f"?begin={now - 90 * MINUTE}&end={now - 30 * MINUTE}")
+    assert [one[0] for one in drawn] == ["state", "unknown" if at else what]
+    for minutes, cond in ((30, "unknown"), (50, "then")):
+        card = page_of(client.get(f"/?at={now - minutes * MINUTE}")).one(data_card="kraken")
+        assert card.attributes["data-cond"] == cond
+    assert drawn[1][2] == pytest.approx(100 * (90 - since) / 60, abs=0.5)
+
+
+def test_a_window_of_the_past_is_left_as_it_is_where_somebody_came_later(
+    sign_in: SignIn, admin: User, store: redis.Redis
+) -> None:
+    now = int(time.time() * 1000)
+    append_move(store, "kraken", "warming", "active", entry_id=ago(100), epoch="111111")
+    append_move(store, "kraken", "active", "stopped", entry_id=ago(20), epoch="111111")
+    own = {"state": "released", "epoch": "111111", "beat": str(now - 21 * MINUTE), "until": str(now - 20 * MINUTE)}
+    for name, value in own.items():
+        store.hset(ownership_key(3), name, value)
+    assert band(sign_in(admin), f"?begin={now - 90 * MINUTE}&end={now - 30 * MINUTE}") == [("state", "active", 0.0)]
+
+
+def test_a_window_that_is_said_to_end_in_the_future_ends_now_and_follows_it(
+    sign_in: SignIn, admin: User, store: redis.Redis
+) -> None:
+    now = int(time.time() * 1000)
+    append_move(store, "kraken", "warming", "active", entry_id=ago(100), epoch="111111")
+    client = sign_in(admin)
+    query = f"?begin={now - 120 * MINUTE}&end={now + 60 * MINUTE}"
+    panel = page_of(client.get(f"/exchanges/kraken/timeline/{query}")).one(data_timeline=None)
+    assert now <= int(panel.attributes["data-end"] or 0) <= int(time.time() * 1000)
+    assert panel.attributes["data-now"] == "1"
+    assert band(client, query)[-1][:2] == ("lost", "active")
+
+
+@pytest.mark.parametrize("path", ["strip/", "timeline/"])
+def test_a_band_is_not_green_where_the_last_entry_of_an_owner_that_let_go_did_not_arrive(
+    sign_in: SignIn, admin: User, store: redis.Redis, path: str
+) -> None:
+    now = int(time.time() * 1000)
+    append_move(store, "kraken", "warming", "active", entry_id=ago(240), epoch="111111")
+    own = {"state": "released", "epoch": "111111", "beat": str(now - 120 * MINUTE)}
+    for name, value in own.items():
+        store.hset(ownership_key(3), name, value)
+    drawn = band(sign_in(admin), "" if path == "strip/" else "?span=6h", path)
+    assert drawn[-1][:2] == ("unknown", "")
+    assert drawn[-1][2] == pytest.approx(100 * 4 / 6, abs=0.5)
+
+
+def test_the_band_of_a_card_is_drawn_anew_as_soon_as_the_key_is_gone(
+    sign_in: SignIn, admin: User, store: redis.Redis
+) -> None:
+    append_move(store, "kraken", "warming", "active", entry_id=ago(240))
+    put_status(store, "kraken")
+    client = sign_in(admin)
+    assert band(client, "", "strip/")[-1][:2] == ("state", "active")
+    store.delete("exchange:3:status")
+    assert band(client, "", "strip/")[-1][:2] == ("lost", "active")
+    put_status(store, "kraken")
+    assert band(client, "", "strip/")[-1][:2] == ("state", "active")
+
+
 def test_what_is_lost_now_was_not_lost_at_a_moment_before(sign_in: SignIn, admin: User, store: redis.Redis) -> None:
     now = int(time.time() * 1000)
     append_move(store, "kraken", "warming", "active", entry_id=f"{now - 240 * MINUTE}-0")
