@@ -187,11 +187,12 @@ export class Feed {
     if (!late.length) return;
     this.waiting = this.waiting.filter((item) => this.rows.isAbove(item.key));
     // Before they come: they move what is below them, so that nobody can tell afterwards what was in sight.
-    const read = this.rows.rows + late.length > this.limit ? this.rows.lowestRead() : null;
+    const many = this.rows.rows + late.length > this.limit;
+    const [seen, read] = many ? [this.rows.rowInSight(), this.rows.lowestRead()] : [];
     this.rows.keepPlace(() => {
       this.rows.insert(late.map((item) => ({ key: item.key, row: this.rowOf(item) })));
       if (this.rows.rows <= this.limit) return;
-      if (read && this.rows.isBeyond(read)) this.trimTop();
+      if (read && seen && this.rows.isBeyond(read, "bottom") && !this.rows.isBeyond(seen, "top")) this.trimTop();
       else this.trimBottom();
     });
     this.rows.relate();

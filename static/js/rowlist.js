@@ -131,10 +131,11 @@ export class RowList {
     return row && isRow(row) ? row : null;
   }
 
-  /** Whether it is one of those by which there are too many. */
-  isBeyond(row) {
+  /** Whether `trim(end)` would drop the row. */
+  isBeyond(row, end) {
+    const step = end === "bottom" ? "nextElementSibling" : "previousElementSibling";
     let left = this.rows - this.limit;
-    for (let below = this.bottom; below !== row; below = below.previousElementSibling) left -= 1;
+    for (let other = row[step]; other && isRow(other); other = other[step]) left -= 1;
     return left > 0;
   }
 

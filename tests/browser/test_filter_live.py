@@ -185,7 +185,11 @@ def test_a_page_of_one_exchange_or_of_some_hours_is_told_no_gap_beside_them(
     ]
 
     def tell(socket: WebSocketRoute) -> None:
-        socket.on_message(lambda _: [socket.send(json.dumps({"type": "gap", **gap})) for gap in gaps])
+        def answer(_: object) -> None:
+            for gap in gaps:
+                socket.send(json.dumps({"type": "gap", **gap}))
+
+        socket.on_message(answer)
 
     page.route_web_socket("**/ws/**", tell)
     page.goto(web.url + "/?exchange=binance&since=2020-01-01")

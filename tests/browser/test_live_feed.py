@@ -170,7 +170,7 @@ def test_what_somebody_reads_stays_when_many_entries_come_late_above_it(
     elif reads == "focused":
         row.locator("summary").focus()
     if reads != "in sight":
-        page.eval_on_selector("[data-rows]", "list => { list.scrollTop = 4000; }")
+        page.eval_on_selector("[data-rows]", "list => { list.scrollTop = 7500; }")
     place = "row => row.getBoundingClientRect().top"
     before = row.evaluate(place)
     late = [append_error(store, "binance", f"Late: {n}", entry_id=f"{began + 2000 + n}-1") for n in range(100)]
