@@ -64,6 +64,7 @@ def instances(request: HttpRequest) -> HttpResponse:
             context["idle"] = [_shown(view, now) for view in read_idle(client)]
     except StoreUnavailable as error:
         context["trouble"] = spoken(error)
+    context["page"] = {"now": milliseconds(now)}
     context["may_assign"] = bool(_steerable(request.user))
     return render(request, "instances.html", context, status=503 if context["trouble"] else 200)
 

@@ -35,15 +35,16 @@ export class Arrangement {
     const drawn = JSON.stringify(wanted);
     if (drawn === this.drawn) return;
     if (this.drawn && this.board.querySelector(".cards:hover, .cards :focus")) return; // with the next second, perhaps
-    this.drawn = drawn;
     const present = new Map([...this.board.querySelectorAll("[data-group]")].map((section) => [section.dataset.group, section]));
+    const [like] = present.values(); // before they are taken: a new group may come behind all of them
     for (const [key, names] of wanted) {
-      const section = present.get(key) ?? this.section(present.values().next().value, key);
+      const section = present.get(key) ?? this.section(like, key);
       present.delete(key);
       this.board.append(section);
       section.querySelector(".cards").append(...names.map((name) => this.roots.get(name)).filter(Boolean));
     }
     for (const left of present.values()) left.remove();
+    this.drawn = drawn;
   }
 
   section(like, key) {

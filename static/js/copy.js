@@ -2,11 +2,14 @@
 
 import { gettext } from "./words.js";
 
+/** Whether more belongs to it than stands in the page. */
+const isCut = (button) => button.closest(".raw")?.querySelector('[data-with="hidden"]')?.hidden === false;
+
 async function textOf(button) {
-  const raw = button.closest(".raw");
-  const cut = raw?.querySelector('[data-with="hidden"]');
-  if (cut && !cut.hidden) {
-    const response = await fetch(raw.querySelector("[data-href]").href, { signal: AbortSignal.timeout(15000) });
+  if (isCut(button)) {
+    const { href } = button.closest(".raw").querySelector("[data-href]");
+    const response = await fetch(href, { signal: AbortSignal.timeout(15000) });
+    if (response.redirected) throw new Error("signed out"); // what came is the page to sign in
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
     return response.text();
   }
@@ -33,7 +36,7 @@ document.addEventListener("click", async (event) => {
     label.textContent = gettext("Copied");
   } catch {
     select(button);
-    label.textContent = gettext("Selected: copy it by keyboard");
+    label.textContent = isCut(button) ? gettext("Selected: only the part that is here") : gettext("Selected: copy it by keyboard");
   }
   setTimeout(() => { label.textContent = button.dataset.label; }, 2500);
 });

@@ -3,7 +3,7 @@
 // The document holds a window of the history. While its top is the newest entry (`attached`), live entries are added
 // above it; otherwise they are counted, and found by scrolling up, from the server, as everything else that left.
 
-import { matches } from "./filter.js";
+import { heedsGap, matches } from "./filter.js";
 import { isNewer, keyOf, nameOf, newestFirst } from "./order.js";
 import { Reach } from "./reach.js";
 import { RowList } from "./rowlist.js";
@@ -42,6 +42,7 @@ export class Feed {
       if (!event.target.closest("[data-older], [data-above]")) return;
       event.preventDefault();
       if (event.target.closest("[data-older]")) this.loadOlder();
+      else if (this.missed) this.renew();
       else this.loadNewer();
     });
     const toggled = (details) => {
@@ -76,7 +77,8 @@ export class Feed {
   gap(exchange, after, first) {
     const began = first === null || !isNewer(keyOf(exchange, first), keyOf(exchange, after));
     if (began) this.cursors[exchange] = "0-0"; // a stream that began anew counts from the start
-    this.take({ key: keyOf(exchange, after), exchange, gap: { after, first: began ? null : first } });
+    const gap = { after, first: began ? null : first };
+    if (heedsGap(this.reach.filter, exchange, gap)) this.take({ key: keyOf(exchange, after), exchange, gap });
     this.schedule();
   }
 
@@ -124,11 +126,17 @@ export class Feed {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "btn quiet";
-      button.textContent = gettext("Newer entries");
       item.append(button);
       this.list.prepend(item);
+      this.sayAbove(gettext("Newer entries"));
     }
     if (this.around) this.around.hidden = false;
+  }
+
+  /** What stands above the rows of a detached list. */
+  sayAbove(words) {
+    if (this.rows.start) this.rows.start.firstElementChild.textContent = words;
+    return words;
   }
 
   /** The top is the newest entry again; `waiting` holds what came since. */
@@ -178,9 +186,14 @@ export class Feed {
     const late = this.waiting.filter((item) => !this.rows.isAbove(item.key));
     if (!late.length) return;
     this.waiting = this.waiting.filter((item) => this.rows.isAbove(item.key));
+    // Before they come: they move what is below them, so that nobody can tell afterwards what was in sight.
+    const many = this.rows.rows + late.length > this.limit;
+    const [seen, read] = many ? [this.rows.rowInSight(), this.rows.lowestRead()] : [];
     this.rows.keepPlace(() => {
       this.rows.insert(late.map((item) => ({ key: item.key, row: this.rowOf(item) })));
-      if (this.rows.rows > this.limit) this.trimBottom();
+      if (this.rows.rows <= this.limit) return;
+      if (read && seen && this.rows.isBeyond(read, "bottom") && !this.rows.isBeyond(seen, "top")) this.trimTop();
+      else this.trimBottom();
     });
     this.rows.relate();
   }
@@ -193,6 +206,13 @@ export class Feed {
       console.error(error);
       return brokenRow(exchange, fields, error);
     }
+  }
+
+  /** What leaves at the top is found again by scrolling up. What waits is newer than that, and goes with it. */
+  trimTop() {
+    this.detach();
+    this.rows.trim("top");
+    this.cursor = null;
   }
 
   /** What leaves at the bottom is found again by the link to older entries. */
@@ -246,7 +266,8 @@ export class Feed {
 
   async ask(parameters, done, place) {
     this.list.setAttribute("aria-busy", "true");
-    this.troubled = false;
+    this.troubled = this.missed = false;
+    this.sayAbove(gettext("Newer entries"));
     try {
       const found = await this.reach.fetch(parameters);
       if (!found) return;
@@ -255,9 +276,12 @@ export class Feed {
     } catch (error) {
       this.troubled = true; // somebody has to ask again, else a server in trouble would be asked without end
       if (this.joining) this.joined();
-      place(fill(gettext("%(why)s. Try again"), { why: error.message.slice(0, 200) }));
+      this.said.textContent = place(fill(gettext("%(why)s. Try again"), { why: error.message.slice(0, 200) }));
     } finally {
-      if (!this.reach.busy) this.list.removeAttribute("aria-busy");
+      if (!this.reach.busy) {
+        this.list.removeAttribute("aria-busy");
+        this.list.style.minBlockSize = "";
+      }
     }
   }
 
@@ -270,13 +294,10 @@ export class Feed {
       this.rows.keepPlace(() => {
         this.rows.add(rows, "below");
         this.rows.end.replaceWith(end);
-        if (this.rows.rows <= this.limit) return;
-        this.detach(); // what waits is newer than what leaves
-        this.rows.trim("top");
-        this.cursor = null;
+        if (this.rows.rows > this.limit) this.trimTop();
       });
       this.rows.relate();
-    }, (why) => { link.textContent = fill(gettext("Older entries could not be loaded: %(why)s"), { why }); });
+    }, (why) => (link.textContent = fill(gettext("Older entries could not be loaded: %(why)s"), { why })));
   }
 
   loadNewer() {
@@ -292,7 +313,7 @@ export class Feed {
         this.joined(complete);
       });
       this.rows.relate();
-    }, (why) => { this.rows.start.firstElementChild.textContent = fill(gettext("Newer entries could not be loaded: %(why)s"), { why }); });
+    }, (why) => this.sayAbove(fill(gettext("Newer entries could not be loaded: %(why)s"), { why })));
   }
 
   /** Entries that come from now on may be missing in the answer that is on its way: they wait for it. */
@@ -339,10 +360,9 @@ export class Feed {
       this.attach();
       this.schedule(true);
     }, (why) => {
-      const link = document.createElement("a");
-      link.href = this.reach.link({});
-      link.textContent = fill(gettext("The newest entries could not be loaded: %(why)s"), { why });
-      this.rows.end.replaceChildren(link);
+      this.missed = true; // whoever asks again means the newest ones
+      this.rows.toTop(); // where it is said
+      return this.sayAbove(fill(gettext("The newest entries could not be loaded: %(why)s"), { why }));
     });
   }
 
@@ -357,6 +377,11 @@ export class Feed {
   narrow(filter) {
     this.reach.filter = filter;
     this.detach();
+    // The old rows are none of the new filter's, and nothing may be asked for on from them. Their room stays until the
+    // answer: else the page would jump under the hands of whoever types.
+    this.list.style.minBlockSize = `${this.list.offsetHeight}px`;
+    this.rows.clear();
+    this.rows.end.replaceChildren();
     return this.renew();
   }
 }

@@ -22,6 +22,13 @@ export function matches(filter, exchange, fields) {
   return Object.entries(fields).some(([name, value]) => name !== "id" && value.toLowerCase().includes(text));
 }
 
+/** Whether the filter has room for a gap between two ids (`first` null: up to now), whatever the lost entries were. */
+export function heedsGap(filter, exchange, { after, first }) {
+  if (filter.exchange && filter.exchange !== exchange) return false;
+  if (filter.since && first && millisecondsOf(first) < BigInt(Date.parse(filter.since))) return false;
+  return !filter.until || millisecondsOf(after) <= BigInt(Date.parse(filter.until));
+}
+
 /** The form above the list. `changed(filter)` is called when somebody has chosen or typed something else. */
 export function watchFilter(form, filter, changed) {
   let current = JSON.stringify(filter);

@@ -1,7 +1,8 @@
 // Keys for those who keep their hands on them. None works while a text is typed, or together with another key.
+// Who dictates, or whose fingers stray, turns them off (WCAG 2.1.4): the dialog is in the user's menu as well.
 
 const dialog = document.querySelector("[data-keys]");
-const typing = (element) => element?.closest("input, textarea, select, [contenteditable]");
+const typing = (element) => element?.closest("input:not([type=checkbox]), textarea, select, [contenteditable]");
 
 /** What j and k walk along: the entries, once the focus is among them, else the cards. */
 function items() {
@@ -29,7 +30,24 @@ const KEYS = {
   t: () => document.querySelector("[data-theme-toggle]")?.click(),
 };
 
+const PLACE = "perseus-keys";
+const wanted = dialog.querySelector("[data-keys-on]");
+try {
+  wanted.checked = localStorage.getItem(PLACE) !== "off";
+} catch {
+  // Storage is forbidden in this browser: on every page they begin turned on.
+}
+wanted.addEventListener("change", () => {
+  try {
+    localStorage.setItem(PLACE, wanted.checked ? "on" : "off");
+  } catch {
+    // It holds for this page then.
+  }
+});
+document.querySelector("[data-keys-open]")?.addEventListener("click", () => dialog.showModal());
+
 document.addEventListener("keydown", (event) => {
+  if (!wanted.checked) return;
   if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented || typing(event.target)) return;
   if (dialog.open && event.key !== "?") return;
   const act = KEYS[event.key];

@@ -2,7 +2,7 @@
 
 import { fill, gettext } from "./words.js";
 
-const TONE_MS = 2000; // between two tones, however much happens
+const APART_MS = 2000; // between two tones, and two notifications of a kind, however much happens
 const WORDS = {
   lost: (card) => fill(gettext("%(name)s is lost"), card),
   late: (card) => fill(gettext("%(name)s is late"), card),
@@ -17,8 +17,11 @@ export class Notices {
     this.allow = root.querySelector("[data-allow]");
     this.wanted = wanted;
     this.known = new Map(); // by exchange: its condition, epoch and host when they were last known
-    this.toneAt = -TONE_MS;
+    this.held = new Map(); // by tag of what was shown just now: the newest words that came since, or null
+    this.refused = ""; // what the browser said in place of showing a notification
+    this.toneAt = -APART_MS;
     this.audio = null;
+    this.silent = false; // while the browser lets no page make a sound
     this.allow.addEventListener("click", () => this.ask());
     root.querySelector("[data-try]")?.addEventListener("click", () => this.tell("try", gettext("Perseus tells you like this")));
     this.show();
@@ -35,7 +38,7 @@ export class Notices {
   }
 
   /** What stands in the way is said: silence would look like calm. */
-  show(more = "") {
+  show() {
     const { conditions, desktop, sound } = this.wanted;
     const lacks = [];
     const offered = "Notification" in window;
@@ -43,8 +46,10 @@ export class Notices {
     if (desktop && !offered) lacks.push(gettext("This browser has no notifications here: they need HTTPS."));
     else if (desktop && Notification.permission === "default") lacks.push(gettext("This browser has to be allowed to notify you."));
     else if (desktop && Notification.permission === "denied") lacks.push(gettext("This browser does not let Perseus notify you: allow it in its settings of this site."));
-    if (more) lacks.push(more);
-    this.said.textContent = lacks.join(" ");
+    if (this.refused) lacks.push(fill(gettext("This browser shows no notifications of pages: %(why)s"), { why: this.refused.slice(0, 200) }));
+    if (this.silent) lacks.push(gettext("This browser lets Perseus make a tone once you have clicked anywhere in the page."));
+    const words = lacks.join(" ");
+    if (this.said.textContent !== words) this.said.textContent = words;
     this.root.dataset.on = String(conditions.length > 0 && (desktop || sound) && !lacks.length);
   }
 
@@ -76,26 +81,63 @@ export class Notices {
 
   tell(tag, words) {
     const { desktop, sound } = this.wanted;
-    if (desktop && "Notification" in window && Notification.permission === "granted") {
+    if (desktop && "Notification" in window && Notification.permission === "granted") this.notify(tag, words);
+    if (sound) this.tone();
+  }
+
+  /** One of a kind at a time: what comes sooner after it waits, and the newest of that is shown. */
+  notify(tag, words) {
+    if (this.held.has(tag)) {
+      this.held.set(tag, words);
+      return;
+    }
+    this.held.set(tag, null);
+    setTimeout(() => {
+      const newest = this.held.get(tag);
+      this.held.delete(tag);
+      if (newest !== null) this.notify(tag, newest);
+    }, APART_MS);
+    try {
       const notification = new Notification(words, { tag: `perseus ${tag}`, renotify: true, body: location.host });
       notification.onclick = () => {
         window.focus();
         notification.close();
       };
+      this.refused = "";
+    } catch (error) {
+      // Chrome on Android has the constructor and the permission, and throws: "Illegal constructor".
+      this.refused = error.message;
     }
-    if (sound) this.tone();
+    this.show();
   }
 
   tone() {
     const moment = performance.now();
-    if (moment - this.toneAt < TONE_MS) return;
+    if (moment - this.toneAt < APART_MS) return;
     this.toneAt = moment;
     this.audio ??= new AudioContext();
-    if (this.audio.state === "suspended") {
-      // Until somebody presses something a page may make no sound. Afterwards it may.
-      this.show(gettext("This browser lets Perseus make a tone once you have clicked anywhere in the page."));
-      addEventListener("pointerdown", () => this.audio.resume().then(() => this.show()), { once: true });
-    }
+    if (this.audio.state === "suspended") this.wait();
+    else this.sound();
+  }
+
+  /** Until somebody presses something a page may make no sound. Then it makes one, if that is still news. */
+  wait() {
+    if (this.silent) return;
+    this.silent = true;
+    const wake = async () => {
+      await this.audio.resume(); // it may be allowed to already; else this waits for a press, and is asked again then
+      if (!this.silent) return;
+      this.silent = false;
+      removeEventListener("pointerdown", wake);
+      this.show();
+      if (performance.now() - this.toneAt < APART_MS) this.sound();
+    };
+    addEventListener("pointerdown", wake);
+    wake();
+    this.show();
+  }
+
+  sound() {
     const [from, volume, oscillator] = [this.audio.currentTime, this.audio.createGain(), this.audio.createOscillator()];
     oscillator.frequency.value = 660;
     volume.gain.setValueAtTime(0.2, from);

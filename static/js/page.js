@@ -7,7 +7,6 @@ import { Feed } from "./feed.js";
 import { watchFilter } from "./filter.js";
 import { eventHappened, redraw, showState, showStore } from "./live.js";
 import { watchLooked } from "./looked.js";
-import { Notices } from "./notices.js";
 import { Polling } from "./polling.js";
 import { Link } from "./socket.js";
 import { watchTabs } from "./tabs.js";
@@ -20,8 +19,7 @@ watchTabs();
 /** What a page has beside cards and feed (network.js, exchange.js): told of entries, of commands, and once a second. */
 const beside = { entriesArrived() {}, commandMoved() {}, tick() {} };
 export const extend = (parts) => Object.assign(beside, parts);
-export const isOpen = () => link.state.at === "open";
-export const isHeard = () => isOpen() || polling.works;
+export const isHeard = () => link.state.at === "open" || polling.works;
 
 const cards = new Cards(page.cards, page.heartbeatSeconds, page.arranged);
 const root = document.querySelector("[data-feed]");
@@ -35,8 +33,15 @@ const feed = root && new Feed(root, {
 
 if (feed) watchLooked(feed.rows, () => feed.attached && !feed.waiting.length);
 
+// What few pages need, most do not fetch: 2.5 KB of the 100 that the network page may cost.
+let notices = null;
 const bell = document.querySelector("[data-notices]");
-const notices = bell && new Notices(bell, page.notices);
+if (bell?.querySelector("[data-try]")) { // it stands there for who wants to be told of anything
+  import("./notices.js").then(({ Notices }) => { notices = new Notices(bell, page.notices); });
+}
+let mend = () => {}; // told again with every frame
+const trouble = document.querySelector("[data-trouble]");
+if (trouble) import("./mend.js").then(({ mender }) => { mend = mender(); });
 cards.onLook = (all) => notices?.look(all);
 
 const form = document.querySelector("[data-filter]");
@@ -66,51 +71,19 @@ const link = new Link(page.socket, {
   },
 });
 
-const trouble = document.querySelector("[data-trouble]");
-const RELOAD_MS = 10000; // between two reloads by itself: whoever answers now and not then is not asked without end
-
-/** The server could not read Redis when it made this page. Now it can: everything is asked for again, once. */
-const mend = (() => {
-  let timer = 0;
-  const last = "perseus-mended";
-  return (available) => {
-    if (!trouble) return;
-    if (!available) {
-      clearTimeout(timer);
-      timer = 0;
-    } else if (!timer) {
-      let before = 0;
-      try {
-        before = Number(sessionStorage.getItem(last));
-      } catch {
-        // Storage is forbidden in this browser: then every reload waits.
-        before = Date.now();
-      }
-      timer = setTimeout(() => {
-        try {
-          sessionStorage.setItem(last, String(Date.now()));
-        } catch {
-          // As above.
-        }
-        location.reload();
-      }, Math.min(RELOAD_MS, Math.max(0, before + RELOAD_MS - Date.now())));
-    }
-  };
-})();
-
 const receive = {
   status: (frame) => {
     mend(true);
     if (document.querySelector("[data-teach]") && (frame.online || frame.lastKnown)) location.reload(); // the page fills
     else cards.update(frame);
   },
-  entries: (frame) => {
+  entries: ({ exchange, entries }) => {
     if (!feed) location.reload(); // the first entry of an exchange that had none
     else {
-      cards.entries(frame.exchange, frame.entries);
-      beside.entriesArrived(frame.exchange);
-      notices?.entries(frame.exchange, frame.entries);
-      feed.add(frame.exchange, frame.entries);
+      feed.add(exchange, entries); // first: the cursor passes over what another failure kept from the list
+      attempt(() => cards.entries(exchange, entries));
+      attempt(() => beside.entriesArrived(exchange));
+      attempt(() => notices?.entries(exchange, entries));
     }
   },
   gap: (frame) => feed?.gap(frame.exchange, frame.after, frame.first),

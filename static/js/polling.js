@@ -14,14 +14,18 @@ export class Polling {
     this.timer = 0;
     this.works = false; // whether the last question was answered
     this.ended = false;
+    this.failed = false; // to bring the newest entries: the list stays where it is, detached
     this.state = null; // of the socket
   }
 
   /** How the socket stands. Whether that need not be shown, because this works in its place. */
   follows(state, failures) {
     this.state = state;
-    if (state.at === "open" || state.at === "ended") this.stop();
-    else if (state.at === "waiting" && failures >= AFTER_FAILURES && !this.timer && !this.ended) {
+    if (state.at === "open" || state.at === "ended") {
+      this.stop();
+      if (this.failed && state.at === "open") this.renew();
+    }
+    if (state.at === "waiting" && failures >= AFTER_FAILURES && !this.timer && !this.ended) {
       this.timer = setInterval(() => this.ask(), EVERY_MS);
       this.ask();
     }
@@ -65,7 +69,14 @@ export class Polling {
     this.cards.connection(true);
     if (trouble) this.cards.store(false, trouble.textContent.trim());
     else this.cards.replace(JSON.parse(fresh.getElementById("page").textContent).cards);
-    if (this.feed?.attached && this.feed.rows.atTop()) this.feed.renew();
+    if (this.feed?.attached || this.failed) this.renew();
     showState({ at: "polling", every: EVERY_MS / 1000 });
+  }
+
+  /** The newest entries, unless somebody reads others. */
+  async renew() {
+    if (!this.feed.rows.atTop()) return;
+    await this.feed.renew();
+    this.failed = !this.feed.attached;
   }
 }

@@ -122,6 +122,23 @@ export class RowList {
     return true;
   }
 
+  /** The lowest of the rows that somebody reads: in sight, open, or with the focus. */
+  lowestRead() {
+    const edge = this.bottomEdge;
+    const isRead = (row) => row.getBoundingClientRect().top < edge || row.matches(":focus-within, :has(> details[open])");
+    let row = this.bottom;
+    while (row && isRow(row) && !isRead(row)) row = row.previousElementSibling;
+    return row && isRow(row) ? row : null;
+  }
+
+  /** Whether `trim(end)` would drop the row. */
+  isBeyond(row, end) {
+    const step = end === "bottom" ? "nextElementSibling" : "previousElementSibling";
+    let left = this.rows - this.limit;
+    for (let other = row[step]; other && isRow(other); other = other[step]) left -= 1;
+    return left > 0;
+  }
+
   dropOlderThan(key) {
     while (this.bottom && isNewer(key, keyOfRow(this.bottom))) this.remove(this.bottom);
   }
@@ -174,9 +191,12 @@ export class RowList {
     else if (this.list.getBoundingClientRect().top < 0) this.root.scrollIntoView({ block: "start" });
   }
 
+  get bottomEdge() {
+    return this.scroller === this.list ? this.list.getBoundingClientRect().bottom : innerHeight;
+  }
+
   nearEnd() {
-    const bottom = this.scroller === this.list ? this.list.getBoundingClientRect().bottom : innerHeight;
-    return this.end.getBoundingClientRect().top < bottom + NEAR_END;
+    return this.end.getBoundingClientRect().top < this.bottomEdge + NEAR_END;
   }
 
   nearStart() {

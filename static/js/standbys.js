@@ -5,8 +5,8 @@ import { fill, gettext } from "./words.js";
 
 const EVERY_S = 5; // a standby beats every 15 s
 
-/** Keep the panel up to date while the page is live; `isOpen` says whether it is. */
-export function watchStandbys(isOpen) {
+/** Keep the panel up to date while the page hears of changes; `isHeard` says whether it does. */
+export function watchStandbys(isHeard) {
   const root = document.querySelector("[data-standbys]");
   if (!root) return;
   const url = new URL(location.href);
@@ -30,7 +30,7 @@ export function watchStandbys(isOpen) {
       if (response.redirected) throw new Error(gettext("You are signed out."));
       if (!response.ok) throw new Error(fill(gettext("The server answered %(status)s."), { status: response.status }));
       const found = new DOMParser().parseFromString(await response.text(), "text/html").body;
-      if (!isOpen()) return;
+      if (!isHeard()) return;
       refreshTimes(found);
       root.replaceChildren(...found.children);
       root.hidden = root.children.length === 0;
@@ -43,7 +43,7 @@ export function watchStandbys(isOpen) {
 
   everySecond(() => {
     seconds += 1;
-    if (!isOpen()) {
+    if (!isHeard()) {
       unknown(gettext("This page is not connected."));
       seconds = EVERY_S;
     } else if (!asking && !document.hidden && seconds >= EVERY_S) {

@@ -6,8 +6,8 @@ const OPEN_S = 1; // while a command has no end yet
 const REST_S = 5;
 const TIMEOUT_MS = 10000;
 
-/** Keep the panel up to date while the page is live; `isOpen` says whether it is. Gives what asks for it at once. */
-export function watchSteering(isOpen) {
+/** Keep the panel up to date while the page hears of changes; `isHeard` says whether it does. Gives what asks for it at once. */
+export function watchSteering(isHeard) {
   const root = document.querySelector("[data-steering]");
   if (!root) return () => {};
   let seconds = 0;
@@ -33,7 +33,7 @@ export function watchSteering(isOpen) {
   everySecond(() => {
     seconds += 1;
     const every = root.querySelector('[data-open="1"]') ? OPEN_S : REST_S;
-    if (!asking && isOpen() && !document.hidden && seconds >= every) {
+    if (!asking && isHeard() && !document.hidden && seconds >= every) {
       seconds = 0;
       ask();
     }

@@ -2,6 +2,7 @@
 
 import { Cards } from "./cards.js";
 import { attempt, checkSleep, everySecond, now, onWake, startClock, writeTime } from "./clock.js";
+import { mender } from "./mend.js";
 import { paint } from "./paint.js";
 import { classify, takenAt } from "./rows.js";
 import { Link } from "./socket.js";
@@ -52,8 +53,11 @@ function end() {
   document.title = "Perseus";
 }
 
+const mend = document.querySelector("[data-trouble]") ? mender() : () => {};
+
 const receive = {
   status: (frame) => {
+    mend(true);
     stored = true;
     cards.update(frame);
   },
@@ -71,6 +75,7 @@ const receive = {
   store: (frame) => {
     stored = frame.available;
     cards.store(frame.available, frame.problem);
+    mend(frame.available);
   },
 };
 

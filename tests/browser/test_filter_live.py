@@ -1,6 +1,9 @@
 """A filtered list: what comes live obeys, history is searched by the server, and the link keeps the filter."""
 
+import json
+
 import redis
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from tests.browser.conftest import Visitor
 from tests.browser.test_live_feed import ids
@@ -67,8 +70,8 @@ def test_typing_narrows_history_and_what_comes_and_is_kept_in_the_link(
     assert page.url.endswith("?host=fra&text=needle")
     page.wait_for_selector('.live[data-live="on"]')
     page.select_option("[data-filter] select", "state_transition")
-    eventually(lambda: ids(page) == [])
-    assert "No entry matches." in page.inner_text("[data-more]")
+    eventually(lambda: "No entry matches." in page.inner_text("[data-more]"))
+    assert ids(page) == []
     moved = append_move(store, "kraken", "warming", "active", adminEmail="needle@example.org")
     eventually(lambda: ids(page) == [moved])
     page.fill("[data-filter] input[type=search]", "")
@@ -123,3 +126,72 @@ def test_a_page_of_older_entries_becomes_live_when_it_is_scrolled_up(
     written.insert(0, append_error(store, "kraken", "News: two"))
     eventually(lambda: ids(page) == written[: len(ids(page))])
     assert visitor.complaints == []
+
+
+def fail_to_bring_rows(page: Page) -> None:
+    """Until `page.unroute_all()`."""
+    page.route(lambda url: "rows=1" in url, lambda route: route.fulfill(status=502, body="bad gateway"))
+
+
+def test_a_filter_that_fails_says_so_above_and_leaves_no_row_of_the_one_before(
+    web: WebServer, store: redis.Redis, visitor: Visitor
+) -> None:
+    needle = append_error(store, "kraken", "Needle: old")
+    for number in range(70):
+        append_error(store, "kraken", f"Hay: {number}")
+    page = visitor.open(web, "/exchanges/kraken/")
+    fail_to_bring_rows(page)
+    page.fill("[data-filter] input[type=search]", "needle")
+    above = page.locator("[data-above] button")
+    expect(above).to_have_text("The newest entries could not be loaded: the server answered 502. Try again")
+    assert above.text_content() == page.text_content("[data-feed-said]")
+    assert above.evaluate("one => one.getBoundingClientRect().bottom < innerHeight")
+    assert ids(page) == []
+    assert page.locator("[data-older]").count() == 0
+    page.unroute_all()
+    above.click()
+    eventually(lambda: ids(page) == [needle])
+    live = append_error(store, "kraken", "Needle: live")
+    append_error(store, "kraken", "Hay: live")
+    eventually(lambda: ids(page) == [live, needle])
+
+
+def test_a_jump_that_fails_says_so_above_and_keeps_the_rows_and_the_way_to_older_ones(
+    web: WebServer, store: redis.Redis, visitor: Visitor
+) -> None:
+    written = [append_error(store, "kraken", f"Number: {number}") for number in range(400)][::-1]
+    page = visitor.open(web, f"/exchanges/kraken/?before={written[199]}%40kraken")
+    shown = ids(page)
+    fail_to_bring_rows(page)
+    page.click("[data-newest]")
+    above = page.locator("[data-above] button")
+    expect(above).to_contain_text("The newest entries could not be loaded")
+    assert ids(page) == shown
+    assert page.inner_text("[data-older]") == "Older entries"
+    page.unroute_all()
+    above.click()
+    eventually(lambda: ids(page)[:1] == written[:1])
+
+
+def test_a_page_of_one_exchange_or_of_some_hours_is_told_no_gap_beside_them(
+    web: WebServer, store: redis.Redis, visitor: Visitor
+) -> None:
+    first = append_error(store, "binance", "First: of all")
+    page = visitor.context(web).new_page()
+    gaps = [
+        {"exchange": "kraken", "after": first, "first": "1999999999999-0"},
+        {"exchange": "binance", "after": "1500000000000-0", "first": "1500000000001-0"},
+        {"exchange": "binance", "after": first, "first": "1999999999999-0"},
+    ]
+
+    def tell(socket: WebSocketRoute) -> None:
+        def answer(_: object) -> None:
+            for gap in gaps:
+                socket.send(json.dumps({"type": "gap", **gap}))
+
+        socket.on_message(answer)
+
+    page.route_web_socket("**/ws/**", tell)
+    page.goto(web.url + "/?exchange=binance&since=2020-01-01")
+    said = f"binance: the entries between {first} and 1999999999999-0 are no longer held"
+    expect(page.locator(".rule")).to_have_text([said])

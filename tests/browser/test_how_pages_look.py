@@ -19,7 +19,13 @@ def busy(store: redis.Redis) -> None:
     append_move(store, "kraken", "warming", "active", epoch="1795378746123", hostname="z" * 300, timestamp=stamp(7200))
 
 
-@pytest.mark.parametrize("path", ["/", "/exchanges/binance/", "/exchanges/kraken/", "/schemas/", "/exchanges/none/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/exchanges/binance/", "/exchanges/kraken/", "/schemas/", "/exchanges/none/", "/instances/"),
+        *("/?at=2020-01-05T10:00:00Z", "/exchanges/kraken/?at=2020-01-05T10:00:00Z"),
+    ],
+)
 def test_no_page_scrolls_sideways(web: WebServer, busy: None, visitor: Visitor, path: str) -> None:
     page = visitor.open(web, path, live=False)
     for width in (320, 380, 640, 800, 1180, 1440):
@@ -160,4 +166,15 @@ def test_a_menu_opens_within_the_page(web: WebServer, busy: None, visitor: Visit
         assert box, menu
         assert box["x"] >= 0, menu
         assert box["x"] + box["width"] <= width, menu
+        for share in (0.1, 0.9):  # nothing of the page lies over it
+            at = [box["x"] + share * box["width"], box["y"] + share * box["height"]]
+            assert page.evaluate(f"at => document.elementFromPoint(...at)?.closest('{menu}') !== null", at), menu
         page.click(f"{menu} > summary")
+
+
+def test_a_printed_page_tells_and_offers_nothing_to_press(web: WebServer, busy: None, visitor: Visitor) -> None:
+    page = visitor.open(web)
+    page.emulate_media(media="print")
+    for pressed in (".arrange", ".top", ".filter", ".news", ".btn"):
+        assert page.locator(f"{pressed}:visible").count() == 0, pressed
+    assert page.is_visible("[data-card=binance]")

@@ -53,6 +53,48 @@ def test_live_cards_change_their_group(web: WebServer, store: redis.Redis, visit
     assert page.inner_text("[data-group='c-host'] h2") == "c-host"
 
 
+def test_a_card_moves_to_a_group_that_comes_behind_all_others(
+    web: WebServer, store: redis.Redis, visitor: Visitor
+) -> None:
+    put_status(store, "binance", hostname="a-host")
+    put_status(store, "kraken", hostname="a-host")
+    put_status(store, "coinbase", hostname="b-host")
+    page = visitor.open(web, "/?group=host")
+    put_status(store, "kraken", hostname="z-host")
+    expect(page.locator("[data-group='z-host'] [data-card]")).to_have_attribute("data-card", "kraken")
+    assert page.inner_text("[data-group='z-host'] h2") == "z-host"
+    assert page.eval_on_selector_all("[data-group]", "all => all.map((group) => group.dataset.group)") == [
+        *("a-host", "b-host", "z-host")
+    ]
+    assert visitor.complaints == []
+
+
+def test_who_dictates_turns_the_keys_off_and_on_again(web: WebServer, visitor: Visitor) -> None:
+    page = visitor.open(web)
+    theme = "document.documentElement.dataset.theme ?? ''"
+    dialog = page.locator("dialog[data-keys]")
+    page.keyboard.press("?")
+    page.get_by_label("Keys are on").uncheck()
+    page.keyboard.press("Escape")
+    before = page.evaluate(theme)
+    for opened_anew in (False, True):
+        if opened_anew:
+            page.goto(web.url + "/instances/")
+        for key in ("t", "?", "j", "/"):
+            page.keyboard.press(key)
+        assert page.evaluate(theme) == before
+        expect(dialog).to_be_hidden()
+        assert page.evaluate("document.activeElement === document.body")
+    page.click(".menu.own > summary")
+    page.get_by_role("button", name="Keys").click()
+    page.get_by_label("Keys are on").check()
+    page.keyboard.press("?")  # closes it
+    expect(dialog).to_be_hidden()
+    page.keyboard.press("t")
+    assert page.evaluate(theme) != before
+    assert visitor.complaints == []
+
+
 def test_the_keyboard_walks_along_cards_and_entries(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
     for number in range(3):
         append_error(store, "kraken", f"error {number}")

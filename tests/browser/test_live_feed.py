@@ -155,6 +155,37 @@ def test_entries_that_come_late_between_others_make_the_document_no_longer(
     assert page.locator("[data-older]").count() == 1  # where the others are
 
 
+@pytest.mark.parametrize("reads", ["opened", "focused", "in sight"])
+def test_what_somebody_reads_stays_when_many_entries_come_late_above_it(
+    web: WebServer, store: redis.Redis, visitor: Visitor, reads: str
+) -> None:
+    page = visitor.open(web)
+    began = stamp_ms(store) - 60_000
+    written = [append_error(store, "kraken", f"Number: {n}", entry_id=f"{began + 10 * n}-0") for n in range(290)]
+    eventually(lambda: ids(page) == written[::-1])
+    row = page.locator(f'.entry[data-id="{written[5]}"]')
+    row.scroll_into_view_if_needed()
+    if reads == "opened":
+        row.locator("summary").click()
+    elif reads == "focused":
+        row.locator("summary").focus()
+    if reads != "in sight":
+        page.eval_on_selector("[data-rows]", "list => { list.scrollTop = 7500; }")
+    place = "row => row.getBoundingClientRect().top"
+    before = row.evaluate(place)
+    late = [append_error(store, "binance", f"Late: {n}", entry_id=f"{began + 2000 + n}-1") for n in range(100)]
+    eventually(lambda: late[0] in ids(page))
+    eventually(lambda: page.locator("[data-above]").count() == 1)  # newer ones are found there
+    assert len(ids(page)) <= 300
+    assert row.count() == 1
+    if reads == "in sight":
+        assert abs(row.evaluate(place) - before) < 5
+    elif reads == "opened":
+        assert row.locator("details[open]").count() == 1
+    else:
+        assert row.evaluate("row => row.contains(document.activeElement)")
+
+
 def test_who_reads_further_down_is_not_disturbed(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
     for n in range(90):
         append_error(store, "kraken", f"Number: {n}")
@@ -276,6 +307,18 @@ def test_the_raw_entry_is_copied_whole(web: WebServer, store: redis.Redis, visit
     page.wait_for_selector("text=Copied")
     copied: str = page.evaluate("navigator.clipboard.readText()")
     assert "y" * 80_000 in copied
+
+
+def test_who_was_signed_out_copies_no_page_to_sign_in(
+    own_web: WebServer, own_store: redis.Redis, visitor: Visitor
+) -> None:
+    append_error(own_store, "kraken", "Huge: " + "y" * 80_000)
+    page = visitor.open(own_web, permissions=["clipboard-read", "clipboard-write"])
+    page.click(".entry summary")
+    page.context.clear_cookies()
+    page.click(".entry [data-copy]")
+    page.wait_for_selector("text=Selected: only the part that is here")
+    assert page.evaluate("getSelection().toString().startsWith('{')")
 
 
 def test_the_feed_is_whole_after_redis_was_away(

@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 from activity.wire.keys import ownership_key
 from tests.browser.conftest import Visitor
 from tests.pages.writing import append_error, append_move, put_status, stamp
+from tests.servers import RedisServer
 from tests.waiting import eventually
 from tests.web import WebServer
 
@@ -75,6 +76,19 @@ def test_a_screen_reloads_itself_after_a_restart_of_the_server(own_web: WebServe
     own_web.start()
     page.wait_for_selector('[data-card="mexc"]', timeout=60_000)
     assert not page.evaluate("window.before === true")
+
+
+def test_a_screen_that_was_opened_while_redis_was_away_fills_when_it_is_back(
+    own_web: WebServer, own_store: redis.Redis, own_redis: RedisServer, visitor: Visitor, wall: str
+) -> None:
+    own_redis.stop()
+    page = visitor.open(own_web, wall, live=False)
+    footer = page.locator(".wall footer")
+    expect(footer).to_contain_text("Redis cannot be reached")
+    own_redis.start()
+    put_status(own_store, "kraken")
+    eventually(lambda: cond(page, "kraken") == "fresh")
+    expect(footer).to_have_text("No error among the newest entries.")
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (2560, 1440), (1280, 720), (800, 1280), (380, 800)])
