@@ -8,9 +8,10 @@ from django.test import override_settings
 from django.utils import translation
 
 from tests.environment import SOCKET
+from tests.once import once_per_run
 from tests.redis_cluster import RedisCluster, running_cluster
 from tests.servers import REDIS_BINARIES, RedisServer, running_redis
-from tests.web import WebServer, copy_of, make_data_folder
+from tests.web import DataFolder, WebServer, copy_of, make_data_folder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,10 +65,8 @@ def every_redis(_every_redis: RedisServer) -> RedisServer:
 
 @pytest.fixture(scope="session")
 def data_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a database, made once per test process."""
-    folder = tmp_path_factory.mktemp("template") / "data"
-    make_data_folder(folder)
-    return folder
+    """A data folder with a database, made once for all test processes: copy it."""
+    return once_per_run(tmp_path_factory, "template", make_data_folder)
 
 
 @pytest.fixture(scope="session")
@@ -98,6 +97,12 @@ def own_redis() -> Iterator[RedisServer]:
     """A Redis of one test's own, to be stopped and started, that keeps its data."""
     with running_redis(options=("--appendonly", "yes")) as server:
         yield server
+
+
+@pytest.fixture
+def own_folder(data_template: Path, tmp_path: Path, own_redis: RedisServer) -> DataFolder:
+    """A data folder of one test's own for processes on `own_redis`, without a web process."""
+    return DataFolder(copy_of(data_template, tmp_path / "data"), own_redis.url)
 
 
 @pytest.fixture

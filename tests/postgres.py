@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -128,6 +128,8 @@ class PostgresServer:
     process: PostgresProcess
     authority: Path
     stranger: Path
+    #: Databases that each hold a schema alone, by its SQL: a copy is made in a tenth of the time that loading it takes.
+    _templates: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def port(self) -> int:
@@ -149,16 +151,23 @@ class PostgresServer:
     @contextlib.contextmanager
     def database(self, schema: str = "") -> Iterator[str]:
         """The name of a new database owned by `perseus`, with the given SQL loaded, dropped at the end."""
-        name = f"test_{secrets.token_hex(6)}"
-        with self.connect() as admin:
-            admin.execute(sql.SQL("CREATE DATABASE {} OWNER perseus").format(sql.Identifier(name)))
+        if schema and schema not in self._templates:
+            template = self._create()
+            self.run(template, schema)
+            self._templates[schema] = template
+        name = self._create(self._templates[schema] if schema else "template1")
         try:
-            if schema:
-                self.run(name, schema)
             yield name
         finally:
             with self.connect() as admin:
                 admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def _create(self, template: str = "template1") -> str:
+        name = f"test_{secrets.token_hex(6)}"
+        create = sql.SQL("CREATE DATABASE {} OWNER perseus TEMPLATE {}")
+        with self.connect() as admin:
+            admin.execute(create.format(sql.Identifier(name), sql.Identifier(template)))
+        return name
 
     def run(self, database: str, statements: str) -> None:
         """Run SQL of any number of statements as `perseus`, in one transaction."""

@@ -7,13 +7,14 @@ import re
 import secrets
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tests.servers import RedisServer, free_port
@@ -32,7 +33,7 @@ import django
 django.setup()
 from django.core.management import call_command
 call_command("migrate", run_syncdb=True, verbosity=0)
-from activity.models import Exchange, User
+from activity.models import Exchange, User, WallLink
 plan = json.loads(sys.argv[1])
 for number, name in plan["exchanges"].items():
     Exchange.objects.create(id=int(number), name=name, display_name=name.title())
@@ -44,6 +45,7 @@ for email, make in makers.items():
     client.force_login(make(email, plan["password"], display_name=email.split("@")[0].title()),
                        backend="django.contrib.auth.backends.ModelBackend")
     sessions[email] = client.cookies["sessionid"].value
+sessions["wall"] = WallLink.issue(User.objects.get(email="admin@example.org"), "office")[1]
 print(json.dumps(sessions))
 """
 
@@ -64,7 +66,7 @@ def environment(folder: Path, redis_url: str, **more: str) -> dict[str, str]:
 
 
 def make_data_folder(folder: Path, exchanges: Mapping[int, str] = EXCHANGES) -> None:
-    """A data folder with a database of some exchanges, a superuser and a user without rights."""
+    """A data folder with a database of some exchanges, a superuser who has a screen's link, a user without rights."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "secret-key").write_text(secrets.token_urlsafe(48))
     plan = json.dumps({"exchanges": exchanges, "password": PASSWORD})
@@ -119,14 +121,60 @@ class Browser:
                 return error.code, error.read().decode()
 
 
-class WebServer:
-    """One daphne process."""
+class DataFolder:
+    """A folder that `make_data_folder` made, and the settings of the processes on it."""
 
     def __init__(self, folder: Path, redis_url: str, **more: str) -> None:
         self.folder = folder
+        self.environment = environment(folder, redis_url, **more)
+
+    def cookie(self, email: str = "admin@example.org") -> str:
+        """The Cookie header of a user who has signed in before the test began."""
+        return f"sessionid={self._handed_out()[email]}"
+
+    @property
+    def wall(self) -> str:
+        """The link of a screen that shows every exchange, which was issued before the test began."""
+        return self._handed_out()["wall"]
+
+    def _handed_out(self) -> dict[str, str]:
+        handed_out: dict[str, str] = json.loads((self.folder / "sessions.json").read_text())
+        return handed_out
+
+    def hand_out(self, sessions: dict[str, str]) -> None:
+        """Let these users, by e-mail, have signed in before the test began, too."""
+        (self.folder / "sessions.json").write_text(json.dumps(self._handed_out() | sessions))
+
+    def archived(self, exchange: str) -> list[str]:
+        """Ids of what a recorder has archived of an exchange, looked up without a process of ours."""
+        sql = """
+            SELECT ms || '-' || seq FROM archived_entries JOIN exchanges ON exchanges.id = exchange_id
+            WHERE exchanges.name = ? ORDER BY ms, seq
+        """
+        with closing(sqlite3.connect(self.folder / "perseus.sqlite3", timeout=20)) as database:
+            return [entry_id for (entry_id,) in database.execute(sql, [exchange])]
+
+    def manage(self, *arguments: str) -> None:
+        """Run one of our commands with these settings, to its end."""
+        command = [sys.executable, "manage.py", *arguments]
+        subprocess.run(command, cwd=ROOT, env=self.environment, check=True, capture_output=True, timeout=60)
+
+    def run(self, code: str) -> str:
+        """Run Python inside the project with these settings; its standard output."""
+        prelude = "import django; django.setup()\nfrom activity.models import *\n"
+        done = subprocess.run(
+            [sys.executable, "-c", prelude + code], cwd=ROOT, env=self.environment, check=True, capture_output=True
+        )
+        return done.stdout.decode()
+
+
+class WebServer(DataFolder):
+    """One daphne process."""
+
+    def __init__(self, folder: Path, redis_url: str, **more: str) -> None:
+        super().__init__(folder, redis_url, **more)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.environment = environment(folder, redis_url, **more)
         self.process: subprocess.Popen[bytes] | None = None
         self.log = folder / "web.log"
         self.start()
@@ -191,23 +239,6 @@ class WebServer:
         """A new browser, signed in nowhere."""
         return Browser(self.url)
 
-    def cookie(self, email: str = "admin@example.org") -> str:
-        """The Cookie header of a user who has signed in before the test began."""
-        return f"sessionid={json.loads((self.folder / 'sessions.json').read_text())[email]}"
-
-    def manage(self, *arguments: str) -> None:
-        """Run one of our commands with this server's settings, to its end."""
-        command = [sys.executable, "manage.py", *arguments]
-        subprocess.run(command, cwd=ROOT, env=self.environment, check=True, capture_output=True, timeout=60)
-
-    def run(self, code: str) -> str:
-        """Run Python inside the project with this server's settings; its standard output."""
-        prelude = "import django; django.setup()\nfrom activity.models import *\n"
-        done = subprocess.run(
-            [sys.executable, "-c", prelude + code], cwd=ROOT, env=self.environment, check=True, capture_output=True
-        )
-        return done.stdout.decode()
-
 
 def copy_of(template: Path, folder: Path) -> Path:
     """A data folder of its own for one test, copied from one that is made once."""
@@ -216,7 +247,7 @@ def copy_of(template: Path, folder: Path) -> Path:
 
 
 @contextmanager
-def recorder_beside(web: WebServer) -> "Iterator[subprocess.Popen[bytes]]":
+def recorder_beside(web: DataFolder) -> "Iterator[subprocess.Popen[bytes]]":
     """`manage.py recorder` on the same stores, which must still run at the end of the `with`."""
     log = web.folder / "recorder.log"
     with log.open("wb") as output:

@@ -395,15 +395,9 @@ class Board:
         """
         if raw.value is not None:
             return None
-<<<<<<< HEAD
         if heard is not None and not heard.is_death:
             return heard
         if known is not None and known.raw.value is None and heard is None and not ask_again:
-=======
-        if heard is not None and not heard.is_death:  # a death notice may be about somebody who has been succeeded
-            return heard
-        if heard is None and known is not None and known.raw.value is None and not ask_again:
->>>>>>> h/fixA
             return known.last_known
         self._asking = name
         try:

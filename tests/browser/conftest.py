@@ -84,7 +84,13 @@ class Visitor:
 
     def open(self, web: WebServer, path: str = "/", *, live: bool = True, through: int = 0, **options: object) -> Page:
         """A page, by default once its socket is open; by the web process' own port, or through that of a proxy."""
-        page = self.context(web, **options).new_page()
+        return self.open_in(self.context(web, **options), web, path, live=live, through=through)
+
+    def open_in(
+        self, context: BrowserContext, web: WebServer, path: str = "/", *, live: bool = True, through: int = 0
+    ) -> Page:
+        """The same in a new tab of a context: a tenth of the work."""
+        page = context.new_page()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda said: self.complaints.append(said.text) if said.type == "error" else None)
         page.goto((f"http://127.0.0.1:{through}" if through else web.url) + path)

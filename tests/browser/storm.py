@@ -1,11 +1,14 @@
 """A storm of entries for tests: a process of its own appends them at a steady rate, each with its number.
 
 ``python -m tests.browser.storm SOCKET STREAM RATE SECONDS`` writes in slices of 10 ms and prints how many it wrote.
-When Redis goes away it waits for it and goes on behind the newest number that the stream has.
+SIGTERM ends it before its time. When Redis goes away it waits for it and goes on behind the newest number that the
+stream has.
 """
 
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -34,10 +37,10 @@ def fields(number: int) -> dict[Any, Any]:
     return {"event": "error", "error": error, "state": "active", **common}
 
 
-def write(client: redis.Redis, stream: str, rate: int, seconds: float) -> int:
-    """Append `rate` entries a second; the number of entries written."""
+def write(client: redis.Redis, stream: str, rate: int, seconds: float, over: threading.Event) -> int:
+    """Append `rate` entries a second until so many seconds are over, or it is; the number of entries written."""
     began, written, total = time.monotonic(), 0, int(rate * seconds)
-    while written < total:
+    while written < total and not over.is_set():
         due = min(total, int((time.monotonic() - began) * rate) + 1)
         pipeline = client.pipeline(transaction=True)  # whole or not at all, whatever happens to the connection
         for number in range(written, due):
@@ -48,7 +51,7 @@ def write(client: redis.Redis, stream: str, rate: int, seconds: float) -> int:
             written = due
         except redis.RedisError:
             written = _written(client, stream)
-        time.sleep(SLICE_SECONDS)
+        over.wait(SLICE_SECONDS)
     return written
 
 
@@ -80,6 +83,13 @@ class Storm:
         assert self._process.returncode == 0
         assert int(said) == self.total
 
+    def stop(self) -> None:
+        """Let it write no more, if it is not over yet; from now on `total` is what it has written."""
+        self._process.terminate()
+        said, _ = self._process.communicate(timeout=180)
+        assert self._process.returncode == 0
+        self.total = int(said)
+
     def end(self) -> None:
         """Whatever it has written."""
         self._process.kill()
@@ -88,5 +98,7 @@ class Storm:
 
 if __name__ == "__main__":
     _, path, name, speed, length = sys.argv
+    told = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: told.set())
     with redis.Redis(unix_socket_path=path) as opened:
-        print(write(opened, name, int(speed), float(length)))
+        print(write(opened, name, int(speed), float(length), told))

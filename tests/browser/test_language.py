@@ -145,22 +145,21 @@ def test_the_live_indicator_and_what_waits(own_web: WebServer, own_store: redis.
     assert english(page) == []
 
 
-def test_a_wall(own_web: WebServer, own_store: redis.Redis, visitor: Visitor) -> None:
-    link = own_web.run("print(WallLink.issue(User.objects.get(email='admin@example.org'), 'office')[1])").strip()
-    path = f"/wall/{link}/"
-    page = visitor.open(own_web, path, viewport={"width": 1920, "height": 1080}, locale=GERMAN)
-    put_status(own_store, "binance", connectionState="starting", lastStateChange=stamp(720), adminDisplayName=None)
-    put_status(own_store, "coinbase", ttl_ms=20_000)
-    append_error(own_store, "kraken", "Died: again", entry_id="1795000000000-0")
-    append_move(own_store, "kraken", "stopping", "stopped")
+def test_a_wall(web: WebServer, store: redis.Redis, visitor: Visitor) -> None:
+    path = f"/wall/{web.wall}/"
+    page = visitor.open(web, path, viewport={"width": 1920, "height": 1080}, locale=GERMAN)
+    put_status(store, "binance", connectionState="starting", lastStateChange=stamp(720), adminDisplayName=None)
+    put_status(store, "coinbase", ttl_ms=20_000)
+    append_error(store, "kraken", "Died: again", entry_id="1795000000000-0")
+    append_move(store, "kraken", "stopping", "stopped")
     eventually(lambda: conditions(page) == ["fresh", "late", "ended"])
     expect(page.locator("[data-errors] li")).to_have_count(1)
-    same(page, visitor, own_web, path, "[data-card], [data-verdict]")
+    same(page, visitor, web, path, "[data-card], [data-verdict]")
     assert "18. Nov., 11:06:40" in text(page, "[data-errors]")
     expect(page.locator("[data-live-word]")).to_have_text(re.compile(r"UTC, live, letztes Ereignis vor\s\d+\ss"))
     assert page.title() == "coinbase verspätet · Wandanzeige · Perseus"
-    own_store.delete("exchange:1:status")
-    own_store.hset(ownership_key(1), "state", "held")
+    store.delete("exchange:1:status")
+    store.hset(ownership_key(1), "state", "held")
     eventually(lambda: conditions(page)[0] == "lost")
     assert english(page, "[data-card], [data-verdict], .live, footer, title") == []
     assert visitor.complaints == []

@@ -127,7 +127,6 @@ def test_a_gap_is_said(own_web: WebServer, own_store: redis.Redis, visitor: Visi
 def test_the_document_keeps_a_bounded_number_of_rows_and_links_to_the_rest(
     web: WebServer, store: redis.Redis, visitor: Visitor
 ) -> None:
-    page = visitor.open(web, "/exchanges/kraken/", live=False)
     append_error(store, "kraken", "First: of all")
     page = visitor.open(web, "/exchanges/kraken/")
     written = [append_error(store, "kraken", f"Number: {n}") for n in range(700)]

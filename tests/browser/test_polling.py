@@ -36,10 +36,10 @@ def test_a_page_without_a_socket_asks_and_does_not_look_live(
     expect(page.locator("[data-card=kraken]")).to_have_attribute("data-cond", "lost")
 
 
-def test_a_page_that_may_ask_no_more_says_so(own_web: WebServer, visitor: Visitor) -> None:
-    page = visitor.context(own_web).new_page()
+def test_a_page_that_may_ask_no_more_says_so(web: WebServer, visitor: Visitor) -> None:
+    page = visitor.context(web).new_page()
     page.route_web_socket("**/ws/**", blocked)
-    page.goto(own_web.url)
+    page.goto(web.url)
     expect(page.locator(".live")).to_contain_text("this page asks")
     page.context.clear_cookies()
     eventually(lambda: page.inner_text("[data-live-word]") == "Signed out")

@@ -31,7 +31,7 @@ def test_a_card_shows_the_states_and_errors_of_its_last_six_hours(
     append_error(store, "kraken", "Needle: two hours ago", entry_id=f"{now - 2 * HOUR}-0")
     put_status(store, "kraken", ttl_ms=1_800_000, heartbeatSeconds=600)
     page = visitor.open(web)
-    eventually(lambda: drawn(page) == 2)
+    eventually(lambda: drawn(page) == 2, every=1)
     states = page.eval_on_selector_all('[data-strip="kraken"] g', "all => all.map((one) => one.dataset.state)")
     assert states == ["warming", "active"]
     widths = page.eval_on_selector_all(
@@ -54,6 +54,7 @@ def test_only_cards_in_sight_ask_for_theirs(web: WebServer, store: redis.Redis, 
         return {url.split("/")[-3] for url in urls if url.endswith("/strip/")}
 
     eventually(lambda: "binance" in asked())
+    page.evaluate("new Promise((seen) => requestAnimationFrame(() => requestAnimationFrame(seen)))")
     assert "kraken" not in asked()
     page.locator('[data-strip="kraken"]').scroll_into_view_if_needed()
     eventually(lambda: "kraken" in asked())
@@ -69,7 +70,7 @@ def test_each_state_has_a_colour_of_its_own_in_the_band_of_a_lost_card_too(
         append_move(store, "kraken", before, after, entry_id=f"{now - (300 - 20 * at) * 60_000}-0")
     page = visitor.open(web)
     assert page.get_attribute('[data-card="kraken"]', "data-cond") == "lost"
-    eventually(lambda: drawn(page) >= 6)
+    eventually(lambda: drawn(page) >= 6, every=1)
     colours = page.eval_on_selector_all(
         '[data-strip="kraken"] .seg-state rect', "all => all.map((one) => getComputedStyle(one).fill)"
     )

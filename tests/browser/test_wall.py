@@ -1,5 +1,7 @@
 """A screen on a wall in a real browser: it follows by itself, fits, and goes dark when its link is revoked."""
 
+from pathlib import Path
+
 import pytest
 import redis
 from playwright.sync_api import Page, expect
@@ -9,9 +11,8 @@ from tests.browser.conftest import Visitor
 from tests.pages.writing import append_error, append_move, put_status, stamp
 from tests.servers import RedisServer
 from tests.waiting import eventually
-from tests.web import WebServer
+from tests.web import DataFolder, WebServer
 
-LINK = "print(WallLink.issue(User.objects.get(email='admin@example.org'), 'office')[1])"
 SCREEN = {"width": 1920, "height": 1080}
 
 
@@ -20,38 +21,38 @@ def cond(page: Page, name: str) -> str | None:
 
 
 @pytest.fixture
-def wall(own_web: WebServer) -> str:
-    """The path of a link over everything."""
-    return f"/wall/{own_web.run(LINK).strip()}/"
+def wall(data_template: Path) -> str:
+    """The path of a link over everything: every data folder has it."""
+    return f"/wall/{DataFolder(data_template, '').wall}/"
 
 
 @pytest.fixture
-def busy(own_store: redis.Redis) -> None:
+def busy(store: redis.Redis) -> None:
     """A tile in each of the situations that matter, and long texts."""
-    put_status(own_store, "binance", connectionState="warming", lastStateChange=stamp(720), epoch=1795378746123)
-    put_status(own_store, "coinbase", ttl_ms=25_000, adminDisplayName="Wolfeschlegelsteinhausenbergerdorff " * 3)
-    own_store.hset(ownership_key(3), "state", "held")
-    append_move(own_store, "kraken", "warming", "active", epoch="1795378746123")
-    append_error(own_store, "kraken", "LongError: " + "y" * 5000)
+    put_status(store, "binance", connectionState="warming", lastStateChange=stamp(720), epoch=1795378746123)
+    put_status(store, "coinbase", ttl_ms=25_000, adminDisplayName="Wolfeschlegelsteinhausenbergerdorff " * 3)
+    store.hset(ownership_key(3), "state", "held")
+    append_move(store, "kraken", "warming", "active", epoch="1795378746123")
+    append_error(store, "kraken", "LongError: " + "y" * 5000)
 
 
 def test_a_screen_follows_live_without_a_sign_in(
-    own_web: WebServer, own_store: redis.Redis, visitor: Visitor, wall: str
+    web: WebServer, store: redis.Redis, visitor: Visitor, wall: str
 ) -> None:
-    put_status(own_store, "kraken", connectionState="starting")
-    page = visitor.open(own_web, wall, viewport=SCREEN)
+    put_status(store, "kraken", connectionState="starting")
+    page = visitor.open(web, wall, viewport=SCREEN)
     page.context.clear_cookies()
     assert cond(page, "kraken") == "fresh"
     expect(page.locator("[data-no-errors]")).to_be_visible()
-    put_status(own_store, "kraken", connectionState="active")
+    put_status(store, "kraken", connectionState="active")
     eventually(lambda: "active" in page.inner_text('[data-card="kraken"]'))
     for number in range(4):
-        append_error(own_store, "kraken", f"Number: {number}")
+        append_error(store, "kraken", f"Number: {number}")
     expect(page.locator("[data-errors] li").first).to_contain_text("Number: 3")
     assert page.locator("[data-errors] li").count() == 2
     expect(page.locator("[data-no-errors]")).to_be_hidden()
-    own_store.delete("exchange:3:status")
-    own_store.hset(ownership_key(3), "state", "held")
+    store.delete("exchange:3:status")
+    store.hset(ownership_key(3), "state", "held")
     eventually(lambda: cond(page, "kraken") == "lost")
     eventually(lambda: page.title() == "kraken lost · Wall · Perseus")
     assert page.locator("a, button, input").count() == 0
@@ -91,20 +92,24 @@ def test_a_screen_that_was_opened_while_redis_was_away_fills_when_it_is_back(
     expect(footer).to_have_text("No error among the newest entries.")
 
 
-@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (2560, 1440), (1280, 720), (800, 1280), (380, 800)])
 def test_everything_is_in_sight_at_once_on_a_screen_and_scrolls_on_a_phone(
-    own_web: WebServer, busy: None, visitor: Visitor, wall: str, width: int, height: int
+    web: WebServer, busy: None, visitor: Visitor, wall: str
 ) -> None:
-    page = visitor.open(own_web, wall, viewport={"width": width, "height": height})
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    if width >= 900:
-        assert page.evaluate("document.documentElement.scrollHeight") <= height
-    spills = page.eval_on_selector_all(
-        ".tile-in", "all => all.filter((one) => one.scrollHeight > one.clientHeight + 1).map((one) => one.innerText)"
-    )
-    assert spills == []
-    for word in page.locator(".tile-word:visible").all():
-        assert word.evaluate("one => one.scrollWidth <= one.clientWidth + 1"), word.inner_text()
+    page = visitor.open(web, wall, viewport=SCREEN)
+    for width, height in ((1920, 1080), (2560, 1440), (1280, 720), (800, 1280), (380, 800)):
+        page.set_viewport_size({"width": width, "height": height})
+        as_large = f"innerWidth === {width} && innerHeight === {height}"
+        eventually(lambda as_large=as_large: page.evaluate(as_large))  # type: ignore[misc]
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        if width >= 900:
+            assert page.evaluate("document.documentElement.scrollHeight") <= height
+        spills = page.eval_on_selector_all(
+            ".tile-in",
+            "all => all.filter((one) => one.scrollHeight > one.clientHeight + 1).map((one) => one.innerText)",
+        )
+        assert spills == [], width
+        for word in page.locator(".tile-word:visible").all():
+            assert word.evaluate("one => one.scrollWidth <= one.clientWidth + 1"), (width, word.inner_text())
     assert visitor.complaints == []
 
 
@@ -122,8 +127,8 @@ def test_a_hundred_exchanges_fit_on_one_screen(own_web: WebServer, visitor: Visi
     assert served["x"] + served["width"] < SCREEN["width"]
 
 
-def test_a_screen_without_scripts_shows_the_same(own_web: WebServer, busy: None, visitor: Visitor, wall: str) -> None:
-    page = visitor.open(own_web, wall, live=False, java_script_enabled=False, viewport=SCREEN)
+def test_a_screen_without_scripts_shows_the_same(web: WebServer, busy: None, visitor: Visitor, wall: str) -> None:
+    page = visitor.open(web, wall, live=False, java_script_enabled=False, viewport=SCREEN)
     assert "warming" in page.inner_text('[data-card="binance"]')
     assert "not live" in page.inner_text(".clock")
     assert page.locator('meta[http-equiv="refresh"]').get_attribute("content") == "30"

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,11 @@ from activity.schema.prepare import create_tables_where_empty
 from perseus_admin import config
 from perseus_admin.config import BASE_DIR, postgres_options
 from tests.database.processes import Command
+from tests.environment import FOLDER
 from tests.postgres import PostgresServer, running_postgres
+
+#: An SQLite file with the tables of the models, and nothing else: made by the first test of a process that needs one.
+_WITH_TABLES = FOLDER / "with-tables.sqlite3"
 
 
 @contextmanager
@@ -52,21 +57,27 @@ def schema_sql() -> str:
     return (BASE_DIR / "schema.sql").read_text()
 
 
-@pytest.fixture
-def empty_postgres(postgres: PostgresServer, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """An empty Postgres database is Django's, connected by the product's own options, over TLS. Gives its name."""
+@contextmanager
+def _postgres_as_default(postgres: PostgresServer, blocker: DjangoDbBlocker, schema: str = "") -> Iterator[str]:
     with (
-        postgres.database() as name,
-        default_database(postgres_options(postgres.url(name), str(postgres.authority)), django_db_blocker),
+        postgres.database(schema) as name,
+        default_database(postgres_options(postgres.url(name), str(postgres.authority)), blocker),
     ):
         yield name
 
 
 @pytest.fixture
-def loaded_postgres(postgres: PostgresServer, empty_postgres: str, schema_sql: str) -> str:
+def empty_postgres(postgres: PostgresServer, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """An empty Postgres database is Django's, connected by the product's own options, over TLS. Gives its name."""
+    with _postgres_as_default(postgres, django_db_blocker) as name:
+        yield name
+
+
+@pytest.fixture
+def loaded_postgres(postgres: PostgresServer, schema_sql: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
     """The same with schema.sql loaded."""
-    postgres.run(empty_postgres, schema_sql)
-    return empty_postgres
+    with _postgres_as_default(postgres, django_db_blocker, schema_sql) as name:
+        yield name
 
 
 @pytest.fixture
@@ -86,11 +97,23 @@ def let_go_of(file: Path) -> None:
         os.close(descriptor)
 
 
+def make_with_tables(file: Path, blocker: DjangoDbBlocker) -> None:
+    """An SQLite file with the tables of the models, as `create_tables_where_empty` makes it, in a tenth of its time."""
+    if not _WITH_TABLES.exists():
+        entry = copy.deepcopy(django_settings.DATABASES["default"])
+        making = _WITH_TABLES.with_suffix(".making")
+        with default_database({**entry, "NAME": making}, blocker):
+            assert create_tables_where_empty()
+            let_go_of(making)
+        assert not making.with_name(f"{making.name}-wal").exists(), "its write-ahead log is not folded in"
+        making.rename(_WITH_TABLES)
+    shutil.copy(_WITH_TABLES, file)
+
+
 @pytest.fixture
-def current_sqlite(sqlite_file: Path) -> Path:
+def current_sqlite(sqlite_file: Path, django_db_blocker: DjangoDbBlocker) -> Path:
     """The same with the tables of the models."""
-    assert create_tables_where_empty()
-    let_go_of(sqlite_file)
+    make_with_tables(sqlite_file, django_db_blocker)
     return sqlite_file
 
 

@@ -1,10 +1,12 @@
 """The doctor finds what is wrong with real servers, and says what to do."""
 
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from activity.wire.keys import ownership_key, status_key, stream_key
 from perseus_admin.config import BASE_DIR
 from tests.postgres import PostgresServer, running_postgres
 from tests.servers import RedisServer, free_port, running_redis
-from tests.web import ROOT, WebServer, environment
+from tests.web import ROOT, DataFolder, WebServer, environment
 
 
 def named(lines: list[Line], name: str) -> Line:
@@ -188,10 +190,10 @@ def test_the_command_succeeds_where_nothing_is_wrong_and_fails_where_something_i
     assert "->" in bad.stdout
 
 
-def test_the_command_speaks_of_a_drifted_database_instead_of_refusing_to_start(own_web: WebServer) -> None:
-    own_web.stop()
-    own_web.run("from django.db import connection\nconnection.cursor().execute('DROP TABLE notification_cursors')")
-    done = doctor(own_web.folder, own_web.environment["REDIS_URL"])
+def test_the_command_speaks_of_a_drifted_database_instead_of_refusing_to_start(own_folder: DataFolder) -> None:
+    with closing(sqlite3.connect(own_folder.folder / "perseus.sqlite3")) as database:
+        database.execute("DROP TABLE notification_cursors")
+    done = doctor(own_folder.folder, own_folder.environment["REDIS_URL"])
     assert done.returncode == 1
     assert "ERROR    Database schema" in done.stdout
     assert "notification_cursors" in done.stdout

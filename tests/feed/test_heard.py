@@ -2,12 +2,13 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import pytest
 from websockets.frames import Frame, Opcode
 
 from perseus_admin.daphne_sockets import text_of
-from tests.feed.sockets import feed_of, write_entries
+from tests.feed.sockets import FeedClient, feed_of, write_entries
 from tests.servers import RedisServer
 from tests.web import WebServer
 
@@ -47,6 +48,20 @@ def test_everything_else_is_left_to_the_server(what: str) -> None:
     assert text_of(LEFT[what]) is None
 
 
+def waiting(client: FeedClient) -> int:
+    """Bytes that this client has sent and the server has not read: on their way, or in the queue of its socket."""
+    ours, theirs = (int(client.socket.transport.get_extra_info(name)[1]) for name in ("sockname", "peername"))
+    sent = unread = 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, local, remote, _, queues, *_ = line.split()
+        ports = (int(local.partition(":")[2], 16), int(remote.partition(":")[2], 16))
+        if ports == (ours, theirs):
+            sent = int(queues.partition(":")[0], 16)
+        elif ports == (theirs, ours):
+            unread = int(queues.partition(":")[2], 16)
+    return sent + unread
+
+
 @pytest.mark.asyncio
 @pytest.mark.parametrize("cut", [None, 1, 3, 7, -1])
 async def test_an_acknowledgement_counts_in_however_many_pieces_it_comes(
@@ -63,7 +78,8 @@ async def test_an_acknowledgement_counts_in_however_many_pieces_it_comes(
             ack = framed(json.dumps({"type": "ack", "last": {"kraken": found[-1]}}).encode())
             client.socket.transport.write(ack[:cut])
             if cut is not None:
-                await asyncio.sleep(0.02)  # so that the pieces travel alone
+                while waiting(client):  # so that the pieces travel alone
+                    await asyncio.sleep(0.001)
                 client.socket.transport.write(ack[cut:])
         assert found == written
 

@@ -98,8 +98,8 @@ async def test_a_heartbeat_that_changes_nothing_but_the_ttl_is_told(web: WebServ
             assert (await client.next("status"))["ttlMs"] > 20_000
 
 
-async def test_a_quiet_socket_hears_that_it_is_alive(own_web: WebServer) -> None:
-    async with feed_of(own_web) as client:
+async def test_a_quiet_socket_hears_that_it_is_alive(web: WebServer) -> None:
+    async with feed_of(web) as client:
         await client.subscribe()
         assert (await client.next("store"))["available"] is True
         assert (await client.next("store", within=25))["available"] is True
@@ -137,13 +137,13 @@ async def test_more_than_a_hundred_exchanges_are_all_read(own_web: WebServer, ow
     assert len({entry["exchangeName"] for entry in found}) == 130
 
 
-async def test_one_user_cannot_hold_sockets_without_end(own_web: WebServer) -> None:
+async def test_one_user_cannot_hold_sockets_without_end(web: WebServer) -> None:
     from contextlib import AsyncExitStack
 
     async with AsyncExitStack() as stack:
-        clients = [await stack.enter_async_context(feed_of(own_web)) for _ in range(50)]
+        clients = [await stack.enter_async_context(feed_of(web)) for _ in range(50)]
         for client in clients:
             await client.subscribe()
             await client.next("status")
-        async with feed_of(own_web) as one_more:
+        async with feed_of(web) as one_more:
             assert (await one_more.closed())[0] == 4413

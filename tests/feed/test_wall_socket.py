@@ -43,20 +43,19 @@ async def test_a_link_is_fed_its_exchanges_until_it_is_revoked(own_web: WebServe
 
 
 async def test_a_screen_comes_back_when_its_exchanges_are_others(own_web: WebServer) -> None:
-    token = issue(own_web)
-    async with feed_of(own_web, f"/ws/wall/{token}/", user=None) as client:
+    async with feed_of(own_web, f"/ws/wall/{own_web.wall}/", user=None) as client:
         await client.subscribe()
         await client.next("status")
         own_web.run("Exchange.objects.create(id=9, name='mexc', display_name='MEXC')")
         assert (await client.closed())[0] == 1012
 
 
-async def test_a_link_reads_and_nothing_else(own_web: WebServer) -> None:
-    token = issue(own_web)
-    async with feed_of(own_web, f"/ws/wall/{token}/", user=None) as client:
+async def test_a_link_reads_and_nothing_else(web: WebServer) -> None:
+    token = web.wall
+    async with feed_of(web, f"/ws/wall/{token}/", user=None) as client:
         await client.socket.send(json.dumps({"type": "command", "exchange": "kraken"}))
         assert (await client.closed())[0] == 4400
     for path in ("/ws/network/", "/ws/exchanges/kraken/"):
-        async with feed_of(own_web, path, user=None, Authorization=f"Bearer {token}") as client:
+        async with feed_of(web, path, user=None, Authorization=f"Bearer {token}") as client:
             assert (await client.closed())[0] == 4401
-    assert own_web.browser().get("/api/v1/instances", Authorization=f"Bearer {token}")[0] == 401
+    assert web.browser().get("/api/v1/instances", Authorization=f"Bearer {token}")[0] == 401

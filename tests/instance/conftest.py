@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,6 +13,7 @@ import pytest
 
 from perseus_admin.config import BASE_DIR
 from tests.instance.workers import Exchange, Workers
+from tests.once import once_per_run
 from tests.servers import RedisServer
 
 
@@ -34,22 +36,25 @@ def exchange(redis_server: RedisServer) -> Iterator[Exchange]:
 
 
 @pytest.fixture(scope="session")
-def data_folder() -> Iterator[Path]:
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A data folder with an SQLite database as `prepare` makes it, one user, and one exchange that is inactive."""
+    prepared = once_per_run(tmp_path_factory, "prepared", _prepare)
     with tempfile.TemporaryDirectory(prefix="pd-") as name:
-        folder = Path(name)
-        (folder / "secret-key").write_text(secrets.token_urlsafe(48))
-        environment = {"PATH": os.environ["PATH"], "PERSEUS_DATA": name, "PERSEUS_ADMIN_EMAIL": "ann@example.org"}
-        for arguments in (["prepare", "--exchanges", "--admin"], ["shell", "-v", "0", "-c", _CHANGES]):
-            subprocess.run(
-                [sys.executable, "manage.py", *arguments],
-                cwd=BASE_DIR,
-                env=environment,
-                check=True,
-                capture_output=True,
-                timeout=60,
-            )
-        yield folder
+        yield shutil.copytree(prepared, Path(name), dirs_exist_ok=True)
+
+
+def _prepare(folder: Path) -> None:
+    (folder / "secret-key").write_text(secrets.token_urlsafe(48))
+    environment = {"PATH": os.environ["PATH"], "PERSEUS_DATA": str(folder), "PERSEUS_ADMIN_EMAIL": "ann@example.org"}
+    for arguments in (["prepare", "--exchanges", "--admin"], ["shell", "-v", "0", "-c", _CHANGES]):
+        subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=BASE_DIR,
+            env=environment,
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
 
 
 _CHANGES = """

@@ -1,5 +1,6 @@
 """The activity: each entry once, in order, whole, and never in the way of the heartbeat."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 
@@ -14,7 +15,11 @@ from tests.instance.workers import PYTHON, Exchange, Workers
 from tests.proxy import proxy_before
 from tests.servers import RedisServer, running_redis
 
-COUNTING = (PYTHON, "-c", "import time\nfor i in range(10**6): print('ERROR', i, flush=True); time.sleep(0.05)")
+#: Each line in one piece: a program that is ended leaves no half of one.
+COUNTING = (
+    *(PYTHON, "-c"),
+    "import time\nfor i in range(10**6): print(f'ERROR {i}\\n', end='', flush=True); time.sleep(0.05)",
+)
 
 
 @pytest.fixture
@@ -90,10 +95,15 @@ def test_what_cannot_be_written_at_the_end_is_said_and_the_end_is_not_held_up(wo
         worker = workers.start(*COUNTING, error_pattern="^ERROR", ready_after=0.1, heartbeat_seconds=30)
         exchange.eventually_errors(2)
         proxy.black_hole()
+        worker.says(f"| ERROR {len(exchange.errors()) + 3}")
         assert worker.stop() == ExitCode.STOPPED
-        assert re.search(rf"\d+ entries could not be written within {FLUSH_SECONDS:.0f} s", worker.output)
+        told = re.search(rf"(\d+) entries could not be written within {FLUSH_SECONDS:.0f} s", worker.output)
+        assert told
         assert '"toState": "stopped"' in worker.output
         assert "The exchange could not be released, its key runs out in" in worker.output
-        written = exchange.errors()
-        for n in range(len(written), len(written) + 3):
-            assert f'"error": "ERROR {n}"' in worker.output or f"| ERROR {n}" not in worker.output
+        unwritten = [json.loads(one) for one in re.findall(r"Not written to the activity: (.*)", worker.output)]
+        assert len(unwritten) == int(told[1])
+        errors = [entry["error"] for entry in unwritten if entry["event"] == "error"]
+        shown = re.findall(r"\| (ERROR \d+)", worker.output)
+        assert len(errors) >= 3
+        assert set(shown) <= {*exchange.errors(), *errors}

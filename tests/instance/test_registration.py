@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,7 @@ async def test_what_is_registered_is_the_contracts_status_with_nobody_answering_
     registry.set_admin("ann@example.org", "Ann")
     registry.set_symbol_count(2)
     registry.set_address("203.0.113.7", "DE")
+    began = time.monotonic()
     await register(config, lease, registry, lock, asyncio.Event())
     status = exchange.status
     assert status is not None
@@ -97,7 +99,8 @@ async def test_what_is_registered_is_the_contracts_status_with_nobody_answering_
         "paused": False,
         "epoch": registry.status.epoch,
     }
-    assert exchange.client.ttl(exchange.key) == 3 * HEARTBEAT_SECONDS
+    left: Any = exchange.client.pttl(exchange.key)
+    assert 3000 * HEARTBEAT_SECONDS - 1000 * (time.monotonic() - began) - 1 <= left <= 3000 * HEARTBEAT_SECONDS
     registry.record_error("broken", "2026-11-22T14:31:38.907Z")
     await registry.write()
     assert (exchange.status or {})["lastError"] == "broken"
@@ -115,11 +118,8 @@ async def test_a_holder_on_another_host_is_named_with_address_since_and_time_lef
     config = config_of(redis_server)
     with pytest.raises(ConflictError) as refused:
         await register(config, lease, registry_of(config, lease), lock, asyncio.Event())
-    assert str(refused.value) in {
-        f"kraken is held by host host-b (ip 203.0.113.9, connected since 2026-11-22T14:31:38.907Z), "
-        f"{left} s of its TTL left"
-        for left in (30, 31)
-    }
+    said = "kraken is held by host host-b (ip 203.0.113.9, connected since 2026-11-22T14:31:38.907Z)"
+    assert str(refused.value) in {f"{said}, {left} s of its TTL left" for left in range(1, 32)}
     assert json.loads(exchange.client.get(exchange.key) or b"")["hostname"] == "host-b"
 
 

@@ -87,8 +87,13 @@ class Answer(Protocol):
 
 def page_of(answer: Answer) -> Node:
     """The document of an answer. Fails where an element is not closed by its own tag."""
+    return document(answer.content.decode())
+
+
+def document(html: str) -> Node:
+    """The same of its text."""
     parser = _Parser()
-    parser.feed(answer.content.decode())
+    parser.feed(html)
     parser.close()
     assert parser.here is parser.root, f"<{parser.here.tag}> is never closed"
     return parser.root

@@ -47,6 +47,7 @@ def test_every_file_that_a_page_names_exists(answer: HttpResponse) -> None:
 def test_every_icon_that_a_page_names_is_in_the_sprite(answer: HttpResponse) -> None:
     sprite = (BASE_DIR / "static" / "icons.svg").read_text(encoding="utf-8")
     named = set(re.findall(r'icons\.svg#([\w-]+)"', answer.content.decode()))
+    assert named
     assert [name for name in named if f'<symbol id="{name}"' not in sprite] == []
 
 

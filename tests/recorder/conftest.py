@@ -13,7 +13,7 @@ from pytest_django import DjangoDbBlocker
 from activity.models import Exchange
 from activity.schema.prepare import create_tables_where_empty
 from perseus_admin.config import BASE_DIR, postgres_options
-from tests.database.conftest import default_database, let_go_of
+from tests.database.conftest import default_database, let_go_of, make_with_tables
 from tests.postgres import PostgresServer, running_postgres
 from tests.recorder.archiving import Database
 from tests.web import EXCHANGES
@@ -32,8 +32,9 @@ def sqlite_in(folder: Path, blocker: DjangoDbBlocker) -> Iterator[Database]:
     file = folder / "perseus.sqlite3"
     (folder / "secret-key").write_text(secrets.token_urlsafe(48))
     entry = {**copy.deepcopy(django_settings.DATABASES["default"]), "NAME": file}
+    make_with_tables(file, blocker)
     with default_database(entry, blocker):
-        create_tables_where_empty()
+        create_tables_where_empty()  # there are some: from here on this process counts as one that uses it
         _make_exchanges()
         yield Database({"PERSEUS_DATA": str(folder)})
     let_go_of(file)
