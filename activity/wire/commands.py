@@ -147,14 +147,18 @@ def read_command(fields: dict[str, str]) -> InstanceCommand:
 Progress = Literal["acknowledged", "succeeded", "failed", "expired"]
 
 
+#: The last millisecond of 9999: no calendar goes on behind it, nor does a column of SQL.
+_LAST_MOMENT: Final = 253_402_300_799_999
+
+
 class Report(BaseModel):
     """What became of a command. ``acknowledged`` is written before it is carried out, so that nothing runs twice."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     progress: Progress
-    at: int = Field(ge=0, description="Milliseconds since 1970 by Redis' clock")
-    acknowledgedAt: int = Field(default=0, ge=0, description="The same; 0 where it never was")
+    at: int = Field(ge=0, le=_LAST_MOMENT, description="Milliseconds since 1970 by Redis' clock")
+    acknowledgedAt: int = Field(default=0, ge=0, le=_LAST_MOMENT, description="The same; 0 where it never was")
     text: str = Field(default="", description="What was done, or why not")
 
 

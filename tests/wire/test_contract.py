@@ -40,6 +40,13 @@ def test_the_text_of_a_report_is_cut_where_our_own_instances_cut_it() -> None:
     assert (report.progress, report.at, report.text) == ("failed", 5, "not sent: " * 100)
 
 
+@pytest.mark.parametrize("field", ["at", "acknowledgedAt"])
+def test_a_report_of_a_moment_that_no_calendar_has_is_none(field: str) -> None:
+    report = {"progress": "failed", "at": 5, "text": ""}
+    assert commands.read_report(json.dumps(report).encode()) is not None
+    assert commands.read_report(json.dumps({**report, field: 10**18}).encode()) is None
+
+
 def test_the_placeholder_of_an_idle_process_is_never_written() -> None:
     with pytest.raises(ValueError, match="never written"):
         keys.status_key(0)
