@@ -15,11 +15,14 @@ from tests.web import WebServer
 HOUR = 3_600_000
 
 
-def drawn(page: Page) -> int:
-    """How many states the band of kraken has, anew: what the server drew for an earlier test it shows for 10 s."""
+def drawn(page: Page) -> list[str]:
+    """The states of kraken's band, anew: what the server drew for an earlier test it shows for 10 s."""
     page.reload()
     page.wait_for_selector('[data-strip="kraken"] rect')
-    return page.locator('[data-strip="kraken"] rect').count()
+    states: list[str] = page.eval_on_selector_all(
+        '[data-strip="kraken"] g', "all => all.map((one) => one.dataset.state)"
+    )
+    return states
 
 
 def test_a_card_shows_the_states_and_errors_of_its_last_six_hours(
@@ -31,9 +34,7 @@ def test_a_card_shows_the_states_and_errors_of_its_last_six_hours(
     append_error(store, "kraken", "Needle: two hours ago", entry_id=f"{now - 2 * HOUR}-0")
     put_status(store, "kraken", ttl_ms=1_800_000, heartbeatSeconds=600)
     page = visitor.open(web)
-    eventually(lambda: drawn(page) == 2, every=1)
-    states = page.eval_on_selector_all('[data-strip="kraken"] g', "all => all.map((one) => one.dataset.state)")
-    assert states == ["warming", "active"]
+    eventually(lambda: drawn(page) == ["warming", "active"], every=1)
     widths = page.eval_on_selector_all(
         '[data-strip="kraken"] rect', "all => all.map((one) => one.getBoundingClientRect().width)"
     )
@@ -70,7 +71,7 @@ def test_each_state_has_a_colour_of_its_own_in_the_band_of_a_lost_card_too(
         append_move(store, "kraken", before, after, entry_id=f"{now - (300 - 20 * at) * 60_000}-0")
     page = visitor.open(web)
     assert page.get_attribute('[data-card="kraken"]', "data-cond") == "lost"
-    eventually(lambda: drawn(page) >= 6, every=1)
+    eventually(lambda: len(drawn(page)) >= 6, every=1)
     colours = page.eval_on_selector_all(
         '[data-strip="kraken"] .seg-state rect', "all => all.map((one) => getComputedStyle(one).fill)"
     )
