@@ -120,6 +120,18 @@ class RedisCluster:
             port = client.get_node_from_key(key).port
         return next(node for node in self.nodes if node.port == port)
 
+    def holds_for_failed(self, down: Node) -> bool:
+        """Whether every other node holds this one for failed."""
+        for node in self.nodes:
+            if node is not down:
+                with node.client() as client:
+                    plain: Any = client
+                    known = plain.execute_command("CLUSTER NODES")
+                flags = next(one["flags"] for address, one in known.items() if f":{down.port}@" in address)
+                if "fail" not in flags.split(","):
+                    return False
+        return True
+
     def heal(self) -> None:
         """Start what is down, and empty all of it."""
         for node in self.nodes:

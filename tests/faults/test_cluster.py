@@ -128,8 +128,7 @@ def in_stream(owners: Owners) -> list[str]:
 
 
 def in_archive(web: WebServer) -> list[str]:
-    code = f"print(*[e.entry_id for e in ArchivedEntry.objects.filter(exchange={ID}).order_by('ms', 'seq')])"
-    return web.run(code).split()
+    return web.archived(EXCHANGE)
 
 
 def notices(owners: Owners) -> list[str]:

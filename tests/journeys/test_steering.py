@@ -1,6 +1,8 @@
 """People and real workers: claimed, taken over, stopped, assigned, each watched by a second browser."""
 
+import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,35 +12,65 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import PATIENCE_MS, chromium, chromium_at  # noqa: F401 - fixtures
 from tests.instance.workers import PYTHON, Worker, Workers
+from tests.once import once_per_run
 from tests.servers import RedisServer
 from tests.waiting import eventually
-from tests.web import PASSWORD, WebServer
+from tests.web import PASSWORD, DataFolder, WebServer, copy_of
 
 _PEOPLE = """
+import json
+from django.test import Client
 from guardian.shortcuts import assign_perm
-for name in ("marta", "jonas"):
+sessions = {}
+for name in ("marta", "jonas", "anna"):
     user = User.objects.create_user(f"{name}@example.org", %r, display_name=name.title())
     for verb in ("view", "claim", "command", "takeover"):
         assign_perm(f"activity.{verb}_exchange", user, Exchange.objects.get(name="kraken"))
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    sessions[user.email] = client.cookies["sessionid"].value
+print(json.dumps(sessions))
 """
-SignIn = Callable[[str], Page]
+SignIn = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def peopled(data_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in which three people may steer kraken, and have signed in."""
+
+    def make(folder: Path) -> None:
+        data = DataFolder(shutil.copytree(data_template, folder, dirs_exist_ok=True), "redis://127.0.0.1:1")
+        data.hand_out(json.loads(data.run(_PEOPLE % PASSWORD)))
+
+    return once_per_run(tmp_path_factory, "peopled", make)
+
+
+@pytest.fixture
+def own_web(peopled: Path, tmp_path: Path, own_redis: RedisServer) -> Iterator[WebServer]:
+    """A web process that knows these people."""
+    server = WebServer(copy_of(peopled, tmp_path / "data"), own_redis.url)
+    yield server
+    server.stop()
 
 
 @pytest.fixture
 def sign_in(chromium: Browser, own_web: WebServer) -> Iterator[SignIn]:  # noqa: F811 - the fixture
     """A browser of one's own for each, at the exchange's page."""
-    own_web.run(_PEOPLE % PASSWORD)
     contexts = []
 
-    def enter(name: str) -> Page:
+    def enter(name: str, *, through_the_form: bool = False) -> Page:
         context = chromium.new_context(viewport={"width": 1440, "height": 1000})
         context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
+        if not through_the_form:
+            cookie, _, value = own_web.cookie(f"{name}@example.org").partition("=")
+            context.add_cookies([{"name": cookie, "value": value, "url": own_web.url}])
         page = context.new_page()
-        page.goto(f"{own_web.url}/sign-in/?next=/exchanges/kraken/")
-        page.fill("#login", f"{name}@example.org")
-        page.fill("#password", PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
+        page.goto(f"{own_web.url}/exchanges/kraken/")
+        if through_the_form:
+            page.fill("#login", f"{name}@example.org")
+            page.fill("#password", PASSWORD)
+            page.get_by_role("button", name="Sign in").click()
         page.wait_for_selector('.live[data-live="on"]')
         return page
 
@@ -74,7 +106,7 @@ def responsible(page: Page) -> str:
 
 
 def test_a_claim_reaches_the_instance_and_comes_back_with_its_heartbeat(sign_in: SignIn, bot: Worker) -> None:
-    marta, jonas = sign_in("marta"), sign_in("jonas")
+    marta, jonas = sign_in("marta", through_the_form=True), sign_in("jonas")
     marta.get_by_role("button", name="Claim kraken").click()
     marta.wait_for_url("**/exchanges/kraken/")
     expect(jonas.locator("[data-card] dl").first).to_contain_text("Marta")
@@ -84,13 +116,10 @@ def test_a_claim_reaches_the_instance_and_comes_back_with_its_heartbeat(sign_in:
     expect(marta.locator(".receipt").first).to_have_attribute("data-state", "succeeded")
 
 
-def test_of_two_who_take_over_at_once_one_wins_and_the_other_sees_the_new_holder(
-    sign_in: SignIn, bot: Worker, own_web: WebServer
-) -> None:
+def test_of_two_who_take_over_at_once_one_wins_and_the_other_sees_the_new_holder(sign_in: SignIn, bot: Worker) -> None:
     marta = sign_in("marta")
     marta.get_by_role("button", name="Claim kraken").click()
     eventually(lambda: "you" in responsible(marta))
-    own_web.run(_PEOPLE.replace('("marta", "jonas")', '("anna",)') % PASSWORD)
     pages = [sign_in("jonas"), sign_in("anna")]
     for page in pages:
         page.get_by_role("link", name="Take over").click()

@@ -21,7 +21,7 @@ from tests.soak.day import Day
 
 EXCHANGES = {number: f"exchange-{number:02d}" for number in range(11, 23)}
 #: Seconds of a short day, and of the mean pause between two instances of an exchange.
-SHORT_SECONDS, SHORT_PAUSE = 12.0, 0.05
+SHORT_SECONDS, SHORT_PAUSE = 12.0, 0.15
 LONG_PAUSE = 0.4
 
 

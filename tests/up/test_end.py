@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -19,10 +18,8 @@ def gone(run: Up) -> bool:
 def test_a_signal_ends_everything_in_its_order(folder: Path, number: signal.Signals) -> None:
     with up(folder, "--no-demo") as run:
         run.ready()
-        before = time.monotonic()
         run.send(number)
-        assert run.wait(10) == 0
-        assert time.monotonic() - before < 10, "the promise is ten seconds"
+        assert run.wait(10) == 0, "the promise is ten seconds"
         assert gone(run)
         # Told to end, not killed: Redis has said its farewell, and the socket is gone.
         assert run.said("Redis is now ready to exit")

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -71,7 +72,9 @@ def test_an_unchanged_lock_installs_nothing_and_a_changed_one_is_noticed(clone: 
     assert "Making .venv" in first.stdout
     assert make(clone, "install").stdout == ""
     # Without a hash: that pip refuses it proves that it was read, and that hashes are required.
-    (clone / "requirements.txt").write_text("django\n")
+    with zipfile.ZipFile(clone / "tiny-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("tiny.py", "")
+    (clone / "requirements.txt").write_text(f"tiny @ {(clone / 'tiny-1.0-py3-none-any.whl').as_uri()}\n")
     answer = make(clone, "install")
     assert answer.returncode != 0
     assert "hash" in answer.stdout.lower()
