@@ -5,9 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from activity.recorder.sightings import DeathOptions
 from activity.wire.keys import ownership_key, status_key, stream_key
-from tests.recorder.watching import NAMES, Clock, Owners, clients, entries, look_until, watcher, written
+from tests.recorder.watching import NAMES, Clock, Owners, clients, entries, look_until, watcher, watcher_of, written
 from tests.servers import RedisServer
 
 #: Keys of kraken (3), which comes before okx (4) wherever exchanges are gone through.
@@ -101,12 +100,7 @@ async def test_a_reset_is_told_in_the_first_stream_that_takes_it(own_redis: Redi
     owners, clock = Owners(own_redis.url), Clock()
     living = await owners.start(*NAMES, ttl=60)
     async with clients(own_redis.url) as (client,):
-        watch = watcher(client, options=DeathOptions(settle=0, reset_wait=60), clock=clock)
-        await watch.look()
-        clock.now += 61
-        for status in living:
-            await owners.beat(status, ttl=60)
-        await watch.look()
+        watch = await watcher_of(client, owners, living, clock, ttl=60)
         with own_redis.client() as plain:
             plain.flushall()
             plain.set(stream_key("binance"), "no stream")  # of all names the first
@@ -128,12 +122,7 @@ async def test_a_reset_that_no_stream_takes_keeps_nobody_from_the_deaths(
     owners, clock = Owners(own_redis.url), Clock()
     living = await owners.start(*NAMES, ttl=60)
     async with clients(own_redis.url) as (client,):
-        watch = watcher(client, options=DeathOptions(settle=0, reset_wait=60), clock=clock)
-        await watch.look()
-        clock.now += 61
-        for status in living:
-            await owners.beat(status, ttl=60)
-        await watch.look()
+        watch = await watcher_of(client, owners, living, clock, ttl=60)
         with own_redis.client() as plain, caplog.at_level(logging.WARNING):
             plain.flushall()
             for name in NAMES.values():

@@ -5,12 +5,22 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from activity.recorder.sightings import DeathOptions
-from tests.recorder.watching import NAMES, Clock, Owners, clients, entries, gone, look_until, watcher, written
+from tests.recorder.watching import (
+    NAMES,
+    PATIENT,
+    Clock,
+    Owners,
+    clients,
+    entries,
+    gone,
+    look_until,
+    watcher,
+    watcher_of,
+    written,
+)
 from tests.servers import RedisServer
 
 #: As in life, but the clock of the watcher is moved by the test.
-PATIENT = DeathOptions(settle=0, reset_wait=60)
 
 
 @pytest.fixture
@@ -24,12 +34,7 @@ async def test_a_restart_of_redis_kills_nobody_who_comes_back(own_redis: RedisSe
     clock = Clock()
     living = await owners.start(*NAMES)
     async with clients(own_redis.url) as (client,):
-        watch = watcher(client, options=PATIENT, clock=clock)
-        await watch.look()
-        clock.now += 61
-        for status in living:
-            await owners.beat(status)
-        await watch.look()
+        watch = await watcher_of(client, owners, living, clock)
         own_redis.stop()
         await asyncio.sleep(1.1)  # longer than any of the keys lives
         own_redis.start()
@@ -52,12 +57,7 @@ async def test_who_does_not_come_back_after_a_restart_is_dead(own_redis: RedisSe
     clock = Clock()
     living = await owners.start(*NAMES)
     async with clients(own_redis.url) as (client,):
-        watch = watcher(client, options=PATIENT, clock=clock)
-        await watch.look()
-        clock.now += 61
-        for status in living:
-            await owners.beat(status)
-        await watch.look()
+        watch = await watcher_of(client, owners, living, clock)
         own_redis.stop()
         await asyncio.sleep(1.1)
         own_redis.start()
@@ -79,12 +79,7 @@ async def test_an_emptied_redis_is_one_reset_and_no_deaths(own_redis: RedisServe
     clock = Clock()
     living = await owners.start(*NAMES, ttl=60)
     async with clients(own_redis.url) as (client,):
-        watch = watcher(client, options=PATIENT, clock=clock)
-        await watch.look()
-        clock.now += 61
-        for status in living:
-            await owners.beat(status, ttl=60)
-        await watch.look()
+        watch = await watcher_of(client, owners, living, clock, ttl=60)
         with own_redis.client() as plain:
             plain.flushall()
         await watch.look()

@@ -19,6 +19,8 @@ from tests.servers import RedisServer
 TTL = 1
 #: No waiting where a test is not about waiting.
 AT_ONCE = DeathOptions(settle=0, reset_wait=0)
+#: Waits out a reset of the registry.
+PATIENT = DeathOptions(settle=0, reset_wait=60)
 NAMES = {1: "binance", 2: "coinbase", 3: "kraken", 4: "okx", 5: "bitget"}
 
 
@@ -102,6 +104,19 @@ def watcher(
         return [(exchange_id, NAMES[exchange_id]) for exchange_id in ids]
 
     return DeathWatch(client, exchanges, host="recorder-host", options=options, clock=clock)
+
+
+async def watcher_of(
+    client: AsyncClient, owners: Owners, living: Sequence[InstanceStatus], clock: Clock, *, ttl: int = TTL
+) -> DeathWatch:
+    """One that waits out a reset, and has seen all of these beat for longer than it waits."""
+    watch = watcher(client, options=PATIENT, clock=clock)
+    await watch.look()
+    clock.now += 61
+    for status in living:
+        await owners.beat(status, ttl=ttl)
+    await watch.look()
+    return watch
 
 
 def entries(redis: RedisServer, name: str) -> list[dict[str, str]]:
